@@ -1,0 +1,1 @@
+"""Compile tensor programs for a 2D mesh of cores."""

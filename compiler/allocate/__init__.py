@@ -1,0 +1,1 @@
+"""Choose which bytes of L1 and DRAM each buffer occupies."""

@@ -1,0 +1,1 @@
+"""The tensor graph, its builder, printer, parser and verifier."""

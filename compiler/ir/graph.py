@@ -1,0 +1,162 @@
+"""The tensor graph: what a program computes, before any thought of a machine."""
+
+from dataclasses import dataclass
+from enum import Enum
+from math import prod
+from typing import TypeAlias
+
+from compiler.diagnostics import Source, Span
+from compiler.numerics import DType, Expr
+
+
+@dataclass(frozen=True, slots=True)
+class TensorType:
+    """Shape and element type; every extent is positive, `()` is a scalar."""
+
+    shape: tuple[int, ...]
+    dtype: DType
+
+    @property
+    def size(self) -> int:
+        return prod(self.shape)
+
+    def __str__(self) -> str:
+        return f"{self.dtype.value}[{', '.join(map(str, self.shape))}]"
+
+
+class ReduceKind(Enum):
+    """How a reduction combines; floats accumulate in f32, i32 wraps."""
+
+    SUM = "sum"
+    PROD = "prod"
+    MAX = "max"
+    MIN = "min"
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A tensor that the caller feeds."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """A tensor that is fixed before the program runs."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A tensor whose bytes are known: row-major, unpadded, of the operation's type. One element means a splat."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Iota:
+    """Each element is its index along `axis`, from 0; the type is i32."""
+
+    axis: int
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """Elementwise: element `x` of the result is `expr` of element `x` of each input.
+
+    Every input has the rank of the result; an extent of 1 is repeated along that axis. `expr.dtype` is the result's.
+    """
+
+    expr: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Reduce:
+    """Combine along `axes` (sorted, kept with extent 1) and finish with `epilogue`.
+
+    Inputs `[0, body_inputs)` are broadcast against each other to the *domain* and combined by `body`, whose type is
+    f32 or i32 (`ARG k` is input k). The result has the domain's shape with ones at `axes`. `epilogue` maps `ARG 0`,
+    the combined value, and `ARG 1 + k`, input `body_inputs + k` (broadcast to the result), to the result's type.
+    An unfused `sum` of bf16 is body `cast(f32, arg0)`, epilogue `cast(bf16, arg0)`.
+    """
+
+    kind: ReduceKind
+    axes: tuple[int, ...]
+    body: Expr
+    epilogue: Expr
+    body_inputs: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """Sum of products over shared indices, then `epilogue`.
+
+    `a`, `b` and `out` name the axes of input 0, input 1 and the result, one lower-case letter per axis, no letter twice
+    in one string. The last two axes of `out` are `m` and `n` (tile rows and columns of the result); the last two of
+    `a` are `m` and the innermost summed index `k`, in either order; the last two of `b` are `k` and `n`, in either
+    order. Any other letter of `out` stands in `a` or `b` or both; any other letter not in `out` is summed and stands
+    in both. Inputs 0 and 1 have the same element type. The sum accumulates in f32 (floats) or i32.
+    `epilogue` maps `ARG 0`, the accumulated f32 or i32 value, and `ARG 1 + k`, input `2 + k` (of the result's rank,
+    broadcast to the result), to the result's type.
+    Matrix multiplication is `a="mk", b="kn", out="mn"`; scores of attention heads `a="hmk", b="hnk", out="hmn"`.
+    """
+
+    a: str
+    b: str
+    out: str
+    epilogue: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Reshape:
+    """Same elements in row-major order, another shape."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transpose:
+    """Axis `d` of the result is axis `perm[d]` of the input."""
+
+    perm: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Element `x` of the result is element `starts + steps * x` of the input; steps are positive."""
+
+    starts: tuple[int, ...]
+    steps: tuple[int, ...]
+
+
+Kind: TypeAlias = Input | Weight | Constant | Iota | Map | Reduce | Contract | Reshape | Transpose | Slice
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One value of the graph: what it is, from which values, of which type, and where the source asked for it."""
+
+    id: int
+    kind: Kind
+    inputs: tuple[int, ...]
+    type: TensorType
+    span: Span | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TensorGraph:
+    """Operations in topological order.
+
+    Invariants (checked by `verify`):
+
+    - `ops[i].id == i`: an id is an index, so no id map is ever needed;
+    - every input id is smaller than the id of its user: the order is a schedule;
+    - every extent is positive: a zero-sized tensor never reaches the graph;
+    - inputs and weights have distinct names;
+    - each kind obeys its docstring (arity, shapes, types of expressions);
+    - there is at least one output, and output names are distinct.
+    """
+
+    name: str
+    ops: tuple[Operation, ...]
+    outputs: tuple[tuple[str, int], ...]
+    sources: tuple[Source, ...] = ()

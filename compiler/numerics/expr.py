@@ -1,0 +1,166 @@
+"""Scalar expressions: what a fused map computes for each element, with the rounding of every step.
+
+The same expression is interpreted by the reference (NumPy), printed in graphs and assembly, and compiled to native
+code by the emulator, so its meaning is fixed here:
+
+- an operation on bf16 values computes in float32 and rounds the result to bf16, to nearest even; fusing operations
+  into one kernel therefore never changes a bit of the result;
+- i32 arithmetic wraps; division and remainder of i32 round toward minus infinity (NumPy's `//` and `%`), and give 0
+  where the divisor is 0;
+- `MIN` and `MAX` of floats give NaN when either operand is NaN (NumPy's `minimum` and `maximum`);
+- comparisons give bool; `WHERE(c, a, b)` picks, it does not multiply.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from compiler.numerics.dtypes import DType
+
+
+class ScalarOp(Enum):
+    """An operation on scalars; the value is its name in printed form."""
+
+    ARG = "arg"
+    CONST = "const"
+    CAST = "cast"
+    ADD = "add"
+    SUB = "sub"
+    MUL = "mul"
+    DIV = "div"
+    MOD = "mod"
+    MIN = "min"
+    MAX = "max"
+    POW = "pow"
+    NEG = "neg"
+    ABS = "abs"
+    EXP = "exp"
+    LOG = "log"
+    SQRT = "sqrt"
+    RSQRT = "rsqrt"
+    TANH = "tanh"
+    ERF = "erf"
+    SIN = "sin"
+    COS = "cos"
+    FLOOR = "floor"
+    CEIL = "ceil"
+    ROUND = "round"
+    SIGN = "sign"
+    LT = "lt"
+    LE = "le"
+    EQ = "eq"
+    NE = "ne"
+    GT = "gt"
+    GE = "ge"
+    AND = "and"
+    OR = "or"
+    NOT = "not"
+    WHERE = "where"
+
+    @property
+    def arity(self) -> int:
+        """Number of operands that are expressions."""
+        return _ARITY[self]
+
+
+_UNARY = {
+    *(ScalarOp.CAST, ScalarOp.NEG, ScalarOp.ABS, ScalarOp.EXP, ScalarOp.LOG, ScalarOp.SQRT, ScalarOp.RSQRT),
+    *(ScalarOp.TANH, ScalarOp.ERF, ScalarOp.SIN, ScalarOp.COS, ScalarOp.FLOOR, ScalarOp.CEIL, ScalarOp.ROUND),
+    *(ScalarOp.SIGN, ScalarOp.NOT),
+}
+_ARITY = {op: 1 if op in _UNARY else 2 for op in ScalarOp} | {
+    ScalarOp.ARG: 0,
+    ScalarOp.CONST: 0,
+    ScalarOp.WHERE: 3,
+}
+
+COMPARISONS = frozenset({ScalarOp.LT, ScalarOp.LE, ScalarOp.EQ, ScalarOp.NE, ScalarOp.GT, ScalarOp.GE})
+
+
+@dataclass(frozen=True, slots=True)
+class ScalarNode:
+    """One step: `op` applied to earlier nodes, giving a value of `dtype`.
+
+    `value` is the operand number of an `ARG` and the constant of a `CONST`; it is 0 elsewhere. A float constant is
+    exactly representable in `dtype`.
+    """
+
+    op: ScalarOp
+    dtype: DType
+    args: tuple[int, ...] = ()
+    value: float | int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Expr:
+    """Steps in order; the last one is the result.
+
+    Invariants: every argument of a node is smaller than its index; `ARG` numbers are below the operand count of the
+    user and each number appears in at most one node; operands of arithmetic have one common type.
+    """
+
+    nodes: tuple[ScalarNode, ...]
+
+    @property
+    def dtype(self) -> DType:
+        return self.nodes[-1].dtype
+
+    @property
+    def arg_count(self) -> int:
+        """One more than the largest operand number used, 0 if none is."""
+        return max((int(node.value) + 1 for node in self.nodes if node.op is ScalarOp.ARG), default=0)
+
+    @property
+    def is_identity(self) -> bool:
+        return len(self.nodes) == 1 and self.nodes[0].op is ScalarOp.ARG
+
+
+class ExprBuilder:
+    """Collects nodes and shares equal ones."""
+
+    def __init__(self) -> None:
+        self._nodes: list[ScalarNode] = []
+        self._index: dict[ScalarNode, int] = {}
+
+    def add(self, node: ScalarNode) -> int:
+        if node not in self._index:
+            self._index[node] = len(self._nodes)
+            self._nodes.append(node)
+        return self._index[node]
+
+    def arg(self, number: int, dtype: DType) -> int:
+        return self.add(ScalarNode(ScalarOp.ARG, dtype, (), number))
+
+    def const(self, value: float | int, dtype: DType) -> int:
+        return self.add(ScalarNode(ScalarOp.CONST, dtype, (), value))
+
+    def op(self, op: ScalarOp, dtype: DType, *args: int) -> int:
+        return self.add(ScalarNode(op, dtype, args))
+
+    def inline(self, expr: Expr, operands: Sequence[int]) -> int:
+        """Add the nodes of `expr`, its operand `k` replaced by node `operands[k]`; return the result's node."""
+        mapped: list[int] = []
+        for node in expr.nodes:
+            if node.op is ScalarOp.ARG:
+                mapped.append(operands[int(node.value)])
+            else:
+                mapped.append(
+                    self.add(ScalarNode(node.op, node.dtype, tuple(mapped[a] for a in node.args), node.value))
+                )
+        return mapped[-1]
+
+    def build(self, result: int) -> Expr:
+        """Return the expression for node `result`, without the nodes that it does not use."""
+        live = {result}
+        for index in range(result, -1, -1):
+            if index in live:
+                live.update(self._nodes[index].args)
+        order = sorted(live)
+        position = {old: new for new, old in enumerate(order)}
+        nodes = (self._nodes[old] for old in order)
+        return Expr(tuple(ScalarNode(n.op, n.dtype, tuple(position[a] for a in n.args), n.value) for n in nodes))
+
+
+def identity(dtype: DType) -> Expr:
+    """The expression that returns its operand 0."""
+    return Expr((ScalarNode(ScalarOp.ARG, dtype),))

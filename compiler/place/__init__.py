@@ -1,0 +1,1 @@
+"""Choose which core does what: core grids to rectangles of the mesh."""

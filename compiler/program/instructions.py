@@ -1,0 +1,328 @@
+"""The instruction set of a core.
+
+A core runs three threads (`Thread`). They meet in circular buffers (cbs) and semaphores, and touch memory only through
+the instructions below. Offsets and page numbers are affine in the counters of the enclosing loops, so a program's size
+grows with the number of stages, not with the number of tiles.
+
+Circular buffers. A cb is a ring of `capacity` pages of `page_bytes` in L1. `Reserve` and `Push` are for its one
+producer thread, `Wait` and `Pop` for its one consumer thread (the same thread may be both). A page operand of a
+producer is counted from the write pointer, of a consumer from the read pointer, modulo the ring: pages of one block
+need not be contiguous.
+
+Semaphores. Counters at fixed L1 words of a core, zero at the start of an epoch. `SemInc` adds to a semaphore of other
+cores (or of this one) through the NoC; `SemWait` blocks until the counter is at least `amount`, then subtracts it. Only
+one thread of a core waits for a given semaphore. `Await` blocks, without subtracting, until the owner of a page
+of an L1 tensor has announced it (see `ShardPlace.ready`).
+
+NoC. `Read`, `Gather`, `Write`, `Multicast` and `SemInc` are asynchronous; `Barrier` blocks until all that this thread
+issued has completed: bytes of reads in this core's L1, writes and multicasts and increments acknowledged. Two
+packets of one thread on the same NoC to the same core arrive in the order of issue.
+
+Compute. Destination registers (`dst`) hold 32-bit tiles: f32, or i32 (bools as 0 and 1). `Matmul`, `Map`, `Reduce` and
+`Fill` write registers; only `Pack` writes L1.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeAlias
+
+from compiler.numerics import DType
+
+
+class Thread(Enum):
+    READ = "read"
+    WRITE = "write"
+    COMPUTE = "compute"
+
+
+@dataclass(frozen=True, slots=True)
+class Affine:
+    """`constant + sum(coefficients[d] * counter[d])`, where `counter[0]` belongs to the outermost enclosing loop.
+
+    Invariant: no more coefficients than enclosing loops; the last coefficient is not zero.
+    """
+
+    constant: int = 0
+    coefficients: tuple[int, ...] = ()
+
+
+ZERO = Affine()
+
+
+@dataclass(frozen=True, slots=True)
+class Reserve:
+    """Block until `pages` of the ring are free."""
+
+    cb: int
+    pages: int
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """Hand `pages` to the consumer; they were reserved."""
+
+    cb: int
+    pages: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Block until `pages` are there (counted from the read pointer)."""
+
+    cb: int
+    pages: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pop:
+    """Free `pages`; they were waited for."""
+
+    cb: int
+    pages: int
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Read page `page` of `tensor` from where it lives (a DRAM channel or the L1 of its owner) to page `offset` of
+    `cb`.
+
+    Reading a page that this core owns goes through its own NIU.
+    """
+
+    cb: int
+    offset: Affine
+    tensor: int
+    page: Affine
+    noc: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gather:
+    """Assemble page `page` of the tensor that `index_map` describes, from elements of `tensor`, at page `offset` of
+    `cb`.
+
+    Each run of elements that is contiguous in both places is read over the NoC; the core's own loads and stores put it
+    at its place. Elements without a source, and elements outside the result, are zero.
+    """
+
+    cb: int
+    offset: Affine
+    tensor: int
+    index_map: int
+    page: Affine
+    noc: int
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Write page `offset` of `cb` (from the read pointer) to page `page` of `tensor`, which lives in DRAM."""
+
+    cb: int
+    offset: Affine
+    tensor: int
+    page: Affine
+    noc: int
+
+
+@dataclass(frozen=True, slots=True)
+class Multicast:
+    """Write `pages` pages of `cb`, from page `offset` after the write pointer, to the same L1 addresses of every
+    core of core set `targets` except this one. The pages were reserved and are not yet pushed."""
+
+    cb: int
+    offset: Affine
+    pages: int
+    targets: int
+    noc: int
+
+
+@dataclass(frozen=True, slots=True)
+class Barrier:
+    """Block until everything this thread issued to the NoCs has completed."""
+
+
+@dataclass(frozen=True, slots=True)
+class SemInc:
+    """Add `amount` to semaphore `semaphore` of every core of core set `targets`.
+
+    As with `Multicast`, a multicast set leaves this core out; a listed set is served as it is listed.
+    """
+
+    semaphore: Affine
+    targets: int
+    amount: int
+    noc: int
+
+
+@dataclass(frozen=True, slots=True)
+class SemWait:
+    """Block until this core's `semaphore` is at least `amount`, then subtract it."""
+
+    semaphore: Affine
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Await:
+    """Block until page `page` of `tensor`, which lives in L1, has been announced to this core by its owner."""
+
+    tensor: int
+    page: Affine
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """Set every element of register `dst` to `value`; `dtype` is f32 or i32."""
+
+    dst: int
+    dtype: DType
+    value: float | int
+
+
+@dataclass(frozen=True, slots=True)
+class Matmul:
+    """Multiply a block of `rows x inner` tiles by one of `inner x columns` tiles, adding to (or, with `clear`,
+    replacing) registers `dst ..< dst + rows * columns`, row-major.
+
+    Tile `(i, k)` of the left block is page `a_offset + i * a_row + k * a_inner` of cb `a`; tile `(k, j)` of the right
+    block is page `b_offset + k * b_inner + j * b_column` of cb `b`. With `transpose_a`, `transpose_b` each tile is
+    transposed as it is unpacked. `dtype` is that of both cbs; bf16 and f32 accumulate in f32, in the order of `k` from
+    tile to tile and of the elements inside a tile, i32 wraps.
+    """
+
+    dst: int
+    a: int
+    a_offset: Affine
+    a_row: int
+    a_inner: int
+    b: int
+    b_offset: Affine
+    b_inner: int
+    b_column: int
+    rows: int
+    columns: int
+    inner: int
+    dtype: DType
+    transpose_a: bool
+    transpose_b: bool
+    clear: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CbTile:
+    """Page `offset` of `cb`, counted from the read pointer."""
+
+    cb: int
+    offset: Affine
+
+
+@dataclass(frozen=True, slots=True)
+class DstTile:
+    """A destination register."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """Evaluate kernel `kernel` on `operands`, element by element, into register `dst` (which may be an operand)."""
+
+    kernel: int
+    dst: int
+    operands: tuple[CbTile | DstTile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """How much of a tile lies inside a tensor: rows `< rows - 32 * row_tile` and columns `< columns - 32 *
+    column_tile`."""
+
+    rows: int
+    row_tile: Affine
+    columns: int
+    column_tile: Affine
+
+
+class ReduceAxis(Enum):
+    ROWS = "rows"
+    """Combine the rows of the tile: the result is in row 0."""
+    COLUMNS = "columns"
+    """Combine the columns of the tile: the result is in column 0."""
+    BOTH = "both"
+    """The result is in element (0, 0)."""
+    NONE = "none"
+    """Combine tile with tile, element by element."""
+
+
+class Combine(Enum):
+    SUM = "sum"
+    PROD = "prod"
+    MAX = "max"
+    MIN = "min"
+
+
+@dataclass(frozen=True, slots=True)
+class Reduce:
+    """Combine register `source`, reduced along `axis`, into register `dst`; elements outside `mask` do not take part.
+
+    `dtype` (f32 or i32) is that of both registers. Elements of `dst` that the axis leaves out are unspecified.
+    """
+
+    combine: Combine
+    axis: ReduceAxis
+    dtype: DType
+    dst: int
+    source: int
+    mask: Mask
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """Write register `dst` to page `offset` of `cb` in the cb's element type; elements outside `mask` become zero.
+
+    With `accumulate` the register is added to what the page holds (f32 or i32 cbs only). Without a mask the whole tile
+    is written. The register holds values that the cb's type can represent.
+    """
+
+    dst: int
+    cb: int
+    offset: Affine
+    accumulate: bool
+    mask: Mask | None
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """Repeat up to the matching `End`, `count` >= 1 times; the counter starts at 0."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Close the innermost loop."""
+
+
+Instruction: TypeAlias = (
+    Reserve
+    | Push
+    | Wait
+    | Pop
+    | Read
+    | Gather
+    | Write
+    | Multicast
+    | Barrier
+    | SemInc
+    | SemWait
+    | Await
+    | Fill
+    | Matmul
+    | Map
+    | Reduce
+    | Pack
+    | Loop
+    | End
+)
+
+MAX_LOOP_DEPTH = 8

@@ -1,0 +1,1 @@
+"""Run images: event engine, networks, memories, threads and tile kernels."""

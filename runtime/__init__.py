@@ -1,0 +1,1 @@
+"""Sessions, the command line, the NumPy reference and reports."""
