@@ -1,1 +1,42 @@
 """The tensor graph, its builder, printer, parser and verifier."""
+
+from compiler.ir.builder import GraphBuilder, cast_expr
+from compiler.ir.graph import (
+    Constant,
+    Contract,
+    Input,
+    Iota,
+    Kind,
+    Map,
+    Operation,
+    Reduce,
+    ReduceKind,
+    Reshape,
+    Slice,
+    TensorGraph,
+    TensorType,
+    Transpose,
+    Weight,
+)
+from compiler.ir.verify import verify
+
+__all__ = [
+    "Constant",
+    "Contract",
+    "GraphBuilder",
+    "Input",
+    "Iota",
+    "Kind",
+    "Map",
+    "Operation",
+    "Reduce",
+    "ReduceKind",
+    "Reshape",
+    "Slice",
+    "TensorGraph",
+    "TensorType",
+    "Transpose",
+    "Weight",
+    "cast_expr",
+    "verify",
+]

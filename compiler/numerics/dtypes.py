@@ -49,7 +49,7 @@ def round_to(values: NDArray[np.generic], dtype: DType) -> NDArray[np.generic]:
         return np.asarray(values != 0)
     if dtype is DType.I32 and values.dtype.kind not in "ib":
         wide = values.astype(np.float64)
-        clipped = np.clip(np.nan_to_num(np.trunc(wide), nan=0.0), -(2.0**31), 2.0**31 - 1)
+        clipped: NDArray[np.float64] = np.clip(np.nan_to_num(np.trunc(wide), nan=0.0), -(2.0**31), 2.0**31 - 1)
         return clipped.astype(np.int32)
     with np.errstate(over="ignore", invalid="ignore"):
         rounded: NDArray[np.generic] = values.astype(dtype.numpy)

@@ -8,6 +8,8 @@ code by the emulator, so its meaning is fixed here:
 - i32 arithmetic wraps; division and remainder of i32 round toward minus infinity (NumPy's `//` and `%`), and give 0
   where the divisor is 0;
 - `MIN` and `MAX` of floats give NaN when either operand is NaN (NumPy's `minimum` and `maximum`);
+- `MOD` of floats has the sign of the divisor (NumPy's `%`); `ROUND` takes halves to even; `SIGN` of either zero is +0
+  and of NaN is NaN; `CAST` from i32 to bf16 goes through f32, any other cast is `round_to`;
 - comparisons give bool; `WHERE(c, a, b)` picks, it does not multiply.
 """
 
@@ -120,13 +122,14 @@ class ExprBuilder:
 
     def __init__(self) -> None:
         self._nodes: list[ScalarNode] = []
-        self._index: dict[ScalarNode, int] = {}
+        self._index: dict[tuple[ScalarNode, str], int] = {}
 
     def add(self, node: ScalarNode) -> int:
-        if node not in self._index:
-            self._index[node] = len(self._nodes)
+        key = (node, repr(node.value))  # 0.0 == -0.0, but they are different constants
+        if key not in self._index:
+            self._index[key] = len(self._nodes)
             self._nodes.append(node)
-        return self._index[node]
+        return self._index[key]
 
     def arg(self, number: int, dtype: DType) -> int:
         return self.add(ScalarNode(ScalarOp.ARG, dtype, (), number))

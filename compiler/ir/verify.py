@@ -1,0 +1,49 @@
+"""Check the invariants of a tensor graph, as its docstrings list them."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from compiler.diagnostics import InternalError
+from compiler.ir.graph import Input, Operation, TensorGraph, TensorType, Weight
+from compiler.ir.rules import problems
+
+
+def verify(graph: TensorGraph) -> None:
+    """Raise `InternalError` naming the first operation and rule that `graph` breaks."""
+    for problem in _graph_problems(graph):
+        raise InternalError(f"verify: graph `{graph.name}`: {problem}")
+
+
+def verify_operation(op: Operation, earlier: Sequence[TensorType]) -> None:
+    """Raise `InternalError` unless `op` is well-formed after operations of the types `earlier`."""
+    for problem in _operation_problems(op, earlier):
+        raise InternalError(f"verify: {problem}")
+
+
+def _graph_problems(graph: TensorGraph) -> Iterator[str]:
+    types = [op.type for op in graph.ops]
+    for index, op in enumerate(graph.ops):
+        if op.id != index:
+            yield f"operation {index} has id {op.id}"
+        yield from _operation_problems(op, types[:index] if op.id == index else types)
+    names = [op.kind.name for op in graph.ops if isinstance(op.kind, Input | Weight)]
+    yield from (f"two inputs or weights are called `{name}`" for name in _repeated(names))
+    yield from (f"two outputs are called `{name}`" for name in _repeated([name for name, _ in graph.outputs]))
+    if not graph.outputs:
+        yield "there is no output"
+    for name, value in graph.outputs:
+        if not 0 <= value < len(graph.ops):
+            yield f"output `{name}` is %{value}, which does not exist"
+
+
+def _operation_problems(op: Operation, earlier: Sequence[TensorType]) -> Iterator[str]:
+    where = f"%{op.id} ({type(op.kind).__name__.lower()})"
+    if not all(0 <= value < len(earlier) for value in op.inputs):
+        yield f"{where}: an input is not an earlier operation"
+        return
+    for problem in problems(op.kind, [earlier[value] for value in op.inputs], op.type):
+        yield f"{where}: {problem}"
+
+
+def _repeated(names: Sequence[str]) -> list[str]:
+    return [name for name, count in Counter(names).items() if count > 1]
