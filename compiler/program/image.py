@@ -111,9 +111,10 @@ class Kernel:
 
 class CbKind(Enum):
     STREAM = "stream"
-    """Every page that is pushed is popped."""
+    """The ring is reused: a page's bytes are gone once it is popped and pushed again."""
     SHARD = "shard"
-    """Holds this core's block of an L1 tensor to the end of the epoch: pushed once, never popped."""
+    """Exactly `capacity` pages pass through in the epoch, so the ring never wraps: page `j` stays where it was pushed to
+    the end of the epoch, although the core's own consumer thread pops it. Other cores may read it."""
 
 
 @dataclass(frozen=True, slots=True)
