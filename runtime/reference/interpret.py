@@ -1,0 +1,39 @@
+"""Interpret a whole graph: the oracle that every run is compared with."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from compiler.diagnostics import Diagnostic, DiagnosticError
+from compiler.ir import Input, TensorGraph, TensorType, Weight
+from compiler.ir.evaluate import evaluate_operation
+from compiler.numerics.evaluate import Array
+
+
+def evaluate(graph: TensorGraph, tensors: Mapping[str, Array]) -> dict[str, Array]:
+    """Return the value of every output, given the value of every input and weight by name.
+
+    Arrays have the shape and the NumPy element type of the operation that they stand for; anything else raises a
+    `DiagnosticError`.
+    """
+    values: list[Array] = []
+    for op in graph.ops:
+        if isinstance(op.kind, Input | Weight):
+            values.append(operand(op.kind.name, op.type, tensors))
+        else:
+            values.append(evaluate_operation(op.kind, [values[i] for i in op.inputs], op.type))
+    return {name: np.ascontiguousarray(values[i]).reshape(values[i].shape) for name, i in graph.outputs}
+
+
+def operand(name: str, type: TensorType, tensors: Mapping[str, Array]) -> Array:
+    """The array fed for `name`, checked against its type."""
+    if name not in tensors:
+        raise _refuse(f"no value is given for `{name}`, which is {type}")
+    array = tensors[name]
+    if array.shape != type.shape or array.dtype != type.dtype.numpy:
+        raise _refuse(f"`{name}` is {type}, but the value given is {array.dtype} of shape {list(array.shape)}")
+    return array
+
+
+def _refuse(message: str) -> DiagnosticError:
+    return DiagnosticError((Diagnostic("E0801", message),))
