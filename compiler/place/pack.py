@@ -1,0 +1,125 @@
+"""Pack rectangles into the live cells of the worker grid: the start of the placer, and the partitioner's question.
+
+Cells are numbered row by row over `machine.core_rows` x `machine.core_columns`; a set of cells is the bits of an
+integer.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from compiler.place.problem import Block
+from compiler.target import Coord, Machine
+
+SEARCH_NODES = 2000
+"""Placements that the exhaustive search tries after the greedy orders have failed."""
+
+
+def grid_name(block: Block) -> str:
+    """Return the block as a message names it: size and name."""
+    return f"{block.rows} x {block.columns} `{block.name}`"
+
+
+def legal_starts(machine: Machine, block: Block) -> tuple[tuple[int, int], ...]:
+    """Return the (column, row) of every rectangle of live cores of the size of `block`, row by row."""
+    columns, rows = len(machine.core_columns), len(machine.core_rows)
+    live = _live_cells(machine)
+    starts = ((x, y) for y in range(rows - block.rows + 1) for x in range(columns - block.columns + 1))
+    return tuple((x, y) for x, y in starts if _rectangle(columns, block, x, y) & ~live == 0)
+
+
+def pack(machine: Machine, blocks: Sequence[Block]) -> tuple[tuple[int, int], ...] | None:
+    """Return a (column, row) for each block such that the rectangles are disjoint and live, or None.
+
+    Tries a few greedy orders, then a bounded depth-first search: None is certain only for small problems.
+    """
+    if sum(block.rows * block.columns for block in blocks) > len(machine.cores):
+        return None
+    choices = {(block.rows, block.columns): _choices(machine, block) for block in blocks}
+    options = [choices[block.rows, block.columns] for block in blocks]
+    if not all(options):
+        return None
+    for key in _ORDERS:
+        order = sorted(range(len(blocks)), key=lambda b: (key(blocks[b]), b))
+        for reverse in (False, True):
+            found = _greedy(order, options, reverse)
+            if found is not None:
+                return found
+    return _search(sorted(range(len(blocks)), key=lambda b: (_by_area(blocks[b]), b)), options)
+
+
+_Choice = tuple[int, tuple[int, int]]
+"""The cells that a rectangle covers, and its (column, row)."""
+
+
+def _by_area(block: Block) -> tuple[int, int, int]:
+    return -block.rows * block.columns, -block.rows, -block.columns
+
+
+def _by_rows(block: Block) -> tuple[int, int]:
+    return -block.rows, -block.columns
+
+
+def _by_columns(block: Block) -> tuple[int, int]:
+    return -block.columns, -block.rows
+
+
+_ORDERS: tuple[Callable[[Block], tuple[int, ...]], ...] = (_by_area, _by_rows, _by_columns)
+
+
+def _live_cells(machine: Machine) -> int:
+    live = 0
+    for row, y in enumerate(machine.core_rows):
+        for column, x in enumerate(machine.core_columns):
+            if Coord(x, y) in machine.core_number:
+                live |= 1 << (row * len(machine.core_columns) + column)
+    return live
+
+
+def _rectangle(columns: int, block: Block, x: int, y: int) -> int:
+    line = ((1 << block.columns) - 1) << x
+    return sum(line << (row * columns) for row in range(y, y + block.rows))
+
+
+def _choices(machine: Machine, block: Block) -> tuple[_Choice, ...]:
+    columns = len(machine.core_columns)
+    return tuple((_rectangle(columns, block, x, y), (x, y)) for x, y in legal_starts(machine, block))
+
+
+def _greedy(
+    order: Iterable[int], options: Sequence[tuple[_Choice, ...]], reverse: bool
+) -> tuple[tuple[int, int], ...] | None:
+    """Give each block in turn the first free rectangle, row by row or (with `reverse`) column by column."""
+    taken = 0
+    found: dict[int, tuple[int, int]] = {}
+    for block in order:
+        ranked = sorted(options[block], key=lambda choice: choice[1]) if reverse else options[block]
+        chosen = next((choice for choice in ranked if not choice[0] & taken), None)
+        if chosen is None:
+            return None
+        taken |= chosen[0]
+        found[block] = chosen[1]
+    return tuple(found[block] for block in range(len(options)))
+
+
+def _search(order: Sequence[int], options: Sequence[tuple[_Choice, ...]]) -> tuple[tuple[int, int], ...] | None:
+    """Depth-first over all rectangles of each block; equal blocks that follow one another take ascending ones."""
+    cursors = [0]
+    chosen: list[_Choice] = []
+    taken = 0
+    for _ in range(SEARCH_NODES):
+        level = len(chosen)
+        block = order[level]
+        index = next((i for i in range(cursors[level], len(options[block])) if not options[block][i][0] & taken), None)
+        if index is None:
+            if level == 0:
+                return None
+            cursors.pop()
+            taken &= ~chosen.pop()[0]
+            continue
+        cursors[level] = index + 1
+        chosen.append(options[block][index])
+        taken |= chosen[-1][0]
+        if len(chosen) == len(order):
+            return tuple(chosen[order.index(b)][1] for b in range(len(order)))
+        same = options[order[level + 1]] is options[block]
+        cursors.append(index + 1 if same else 0)
+    return None
