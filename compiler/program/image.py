@@ -113,8 +113,8 @@ class CbKind(Enum):
     STREAM = "stream"
     """The ring is reused: a page's bytes are gone once it is popped and pushed again."""
     SHARD = "shard"
-    """Exactly `capacity` pages pass through in the epoch, so the ring never wraps: page `j` stays where it was pushed to
-    the end of the epoch, although the core's own consumer thread pops it. Other cores may read it."""
+    """Exactly `capacity` pages pass through in the epoch, so the ring never wraps: page `j` stays where it was
+    pushed to the end of the epoch, although the core's own consumer thread pops it. Other cores may read it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,132 @@
+"""What the partitioner is asked to map: operations as loop nests over tiles, and the memory they share.
+
+An operation contributes its index maps (`Access`) and its tile kernel (`Body`); everything about cores, blocks and
+transfers is decided later and derived from these.
+"""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from compiler.diagnostics import Source, Span
+from compiler.numerics import DType, Expr, TileGrid
+from compiler.program.image import IndexMap, Role, Spread
+from compiler.program.instructions import Combine, ReduceAxis
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """A tensor in memory. `producer` is the nest that writes it, -1 for inputs, weights and constants.
+
+    Views that only rename pages (a reshape that keeps the tiles) share their storage.
+    """
+
+    name: str
+    dtype: DType
+    shape: tuple[int, ...]
+    role: Role
+    producer: int
+    data: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Iteration `t` (one tile coordinate per axis of the space) uses page `offset + sum(strides[d] * t[d])` of
+    `storage`."""
+
+    storage: int
+    strides: tuple[int, ...]
+    spread: Spread = Spread.NONE
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MapBody:
+    """`ARG k` of `expr` is operand `k`."""
+
+    expr: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class ReduceBody:
+    """`body` over operands `[0, body_operands)` is combined along the reduced axes; `epilogue` as in `ir.Reduce`.
+
+    `axis` is what happens inside a tile. `rows` and `columns` are the extents of the domain in elements; `row_axis` and
+    `column_axis` are the axes of the space that count its tile rows and columns.
+    """
+
+    combine: Combine
+    axis: ReduceAxis
+    body: Expr
+    epilogue: Expr
+    body_operands: int
+    rows: int
+    row_axis: int
+    columns: int
+    column_axis: int
+
+
+@dataclass(frozen=True, slots=True)
+class ContractBody:
+    """Operands 0 and 1 are multiplied tile by tile; `epilogue` as in `ir.Contract`. The last reduced axis is the
+    inner one."""
+
+    dtype: DType
+    transpose_a: bool
+    transpose_b: bool
+    epilogue: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class GatherBody:
+    """Elements of operand 0's storage, picked by `index_map`: for moves that do not respect tiles."""
+
+    index_map: IndexMap
+
+
+Body: TypeAlias = MapBody | ReduceBody | ContractBody | GatherBody
+
+
+@dataclass(frozen=True, slots=True)
+class Nest:
+    """One operation: for every tile of the result, combine over the reduced axes.
+
+    The space has the axes of the result's `TileGrid` (the last two are tile rows and columns), then the `reduced` ones
+    (extents in tiles). Strides of operands that only the epilogue uses are 0 along reduced axes.
+    """
+
+    name: str
+    span: Span | None
+    out: int
+    shape: tuple[int, ...]
+    reduced: tuple[int, ...]
+    operands: tuple[Access, ...]
+    body: Body
+
+    @property
+    def out_dims(self) -> tuple[int, ...]:
+        return TileGrid(self.shape).dims
+
+    @property
+    def space(self) -> tuple[int, ...]:
+        return self.out_dims + self.reduced
+
+    @property
+    def looped_operands(self) -> int:
+        """Operands `[0, n)` are used in every iteration, the others once per tile of the result."""
+        match self.body:
+            case ContractBody():
+                return 2
+            case ReduceBody(body_operands=count):
+                return count
+            case _:
+                return len(self.operands)
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """Nests in topological order: a nest reads only storages without producer or of earlier nests."""
+
+    name: str
+    storages: tuple[Storage, ...]
+    nests: tuple[Nest, ...]
+    sources: tuple[Source, ...]
