@@ -1,0 +1,123 @@
+"""The cost table: what each action takes, in whole cycles, for the compiler's estimates and for the emulator alike.
+
+Approximations, one sentence each. The vector unit serves one operation at a time, so a fused map costs the sum of its
+operations; conversions ride on the load and the store. Of a matrix product's two operands the one with fewer tiles is
+kept in its source register while the other streams past, as in tt-llk's `llk_unpack_AB_matmul`. Unpack, math and pack
+overlap, so the slowest of the three sets the pace of a run of instructions (`ComputeCost`).
+"""
+
+from dataclasses import dataclass
+from math import ceil
+
+from compiler.numerics import DType, Expr
+from compiler.numerics.layout import page_bytes
+from compiler.target.check import UNTIMED
+from compiler.target.machine import Coord, Machine, Topology
+
+
+@dataclass(frozen=True, slots=True)
+class ComputeCost:
+    """Cycles that one compute instruction keeps each of the three parts of the data path busy."""
+
+    unpack: int = 0
+    math: int = 0
+    pack: int = 0
+
+    def __add__(self, other: "ComputeCost") -> "ComputeCost":
+        return ComputeCost(self.unpack + other.unpack, self.math + other.math, self.pack + other.pack)
+
+    def times(self, count: int) -> "ComputeCost":
+        return ComputeCost(self.unpack * count, self.math * count, self.pack * count)
+
+    @property
+    def pace(self) -> int:
+        """The slowest part: the interval between such instructions when many follow one another."""
+        return max(self.unpack, self.math, self.pack)
+
+
+def packets(machine: Machine, nbytes: int) -> int:
+    """Packets that carry `nbytes`; a transfer of nothing is still one packet, its header."""
+    return max(1, -(-nbytes // (machine.noc.flit_bytes * machine.noc.max_packet_flits)))
+
+
+def flits(machine: Machine, nbytes: int) -> int:
+    """Flits that carry `nbytes`: the payload and one header per packet."""
+    return -(-nbytes // machine.noc.flit_bytes) + packets(machine, nbytes)
+
+
+def matmul_cost(machine: Machine, dtype: DType, rows: int, columns: int, inner: int) -> ComputeCost:
+    """`Matmul` of a `rows x inner` by an `inner x columns` block of tiles."""
+    products = rows * columns * inner
+    loads = (min(rows, columns) + rows * columns) * inner
+    return ComputeCost(
+        unpack=_transfer(loads * page_bytes(dtype), machine.compute.unpack_bytes),
+        math=max(products * machine.compute.matmul[dtype], machine.compute.instruction),
+    )
+
+
+def map_cost(machine: Machine, expr: Expr, from_cb: tuple[DType, ...]) -> ComputeCost:
+    """`Map` of kernel expression `expr`; `from_cb` are the types of the operands that come from cbs (those in
+    registers cost no unpacking)."""
+    return ComputeCost(
+        unpack=_transfer(sum(page_bytes(dtype) for dtype in from_cb), machine.compute.unpack_bytes),
+        math=max(vector_cycles(machine, expr), machine.compute.instruction),
+    )
+
+
+def vector_cycles(machine: Machine, expr: Expr) -> int:
+    """Cycles of the vector unit for one tile of `expr`; a plain copy needs no pass."""
+    timed = [node.op for node in expr.nodes if node.op not in UNTIMED]
+    if not timed:
+        return 0
+    return machine.compute.vector_load_store + sum(machine.compute.vector[op] for op in timed)
+
+
+def reduce_cost(machine: Machine) -> ComputeCost:
+    """`Reduce` of one register into another."""
+    return ComputeCost(math=max(machine.compute.reduce, machine.compute.instruction))
+
+
+def fill_cost(machine: Machine) -> ComputeCost:
+    """`Fill` of one register: half of a load and store."""
+    return ComputeCost(math=max(machine.compute.vector_load_store // 2, machine.compute.instruction))
+
+
+def pack_cost(machine: Machine, dtype: DType, accumulate: bool) -> ComputeCost:
+    """`Pack` of one register to a page of `dtype`."""
+    rate = machine.compute.pack_accumulate_bytes if accumulate else machine.compute.pack_bytes
+    return ComputeCost(pack=max(_transfer(page_bytes(dtype), rate), machine.compute.instruction))
+
+
+def dram_service(machine: Machine, nbytes: int) -> int:
+    """Cycles that a request of `nbytes` keeps a DRAM channel busy (its latency, `dram.access`, comes on top)."""
+    return max(ceil(nbytes / machine.dram.bytes_per_cycle), machine.dram.request_spacing)
+
+
+def gather_cost(machine: Machine, dtype: DType, runs: int) -> int:
+    """Cycles of the core's own work in one `Gather` of a page that is put together from `runs` runs of elements: the
+    issue of a read per run, and the copying of the whole page word by word."""
+    return max(1, runs) * machine.noc.read_issue + page_bytes(dtype) // 4 * machine.core.copy_word
+
+
+def multicast_reserve(machine: Machine, hops: int) -> int:
+    """Cycles to reserve a multicast tree whose farthest member is `hops` links away, before its first packet."""
+    return machine.noc.multicast_reserve_base + hops * machine.noc.multicast_reserve_per_hop
+
+
+def acknowledgements(machine: Machine, count: int) -> int:
+    """Cycles in which a sender takes in `count` acknowledgements."""
+    return -(-count // machine.noc.ack_per_cycle)
+
+
+def hop_count(machine: Machine, noc: int, src: Coord, dst: Coord) -> int:
+    """Links that a packet crosses from `src` to `dst`: rings one way round on a torus, Manhattan on a mesh."""
+    network = machine.nocs[noc]
+    if network.topology is Topology.MESH:
+        return abs(dst.x - src.x) + abs(dst.y - src.y)
+    horizontal = network.x_step * (dst.x - src.x) % machine.columns
+    vertical = network.y_step * (dst.y - src.y) % machine.rows
+    return horizontal + vertical
+
+
+def _transfer(nbytes: int, rate: int) -> int:
+    return -(-nbytes // rate)

@@ -1,0 +1,1 @@
+"""Hypothesis strategies for programs, machines and images; needs the extra `testing`."""
