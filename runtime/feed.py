@@ -1,0 +1,136 @@
+"""Arrays for a program: read from files, generated, and held against what the program declares.
+
+An array must have the declared shape exactly, and an element type that converts without a surprise: bf16 takes
+bf16 or float32 (rounded to nearest, ties to even, here and nowhere else), f32 takes float32, i32 takes int32, bool
+takes bool. NumPy's own file format has no name for bf16 and writes it as two raw bytes (`V2`); these are read as bf16.
+"""
+
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from struct import error as StructError
+from typing import Protocol
+from zipfile import BadZipFile
+
+import ml_dtypes
+import numpy as np
+from numpy.typing import NDArray
+
+from compiler.numerics import DType
+from compiler.numerics.dtypes import round_to
+from runtime.errors import bad_input, did_you_mean
+
+Array = NDArray[np.generic]
+
+_BF16 = np.dtype(ml_dtypes.bfloat16)
+_RAW_BF16 = np.dtype("V2")
+_ACCEPTED: dict[DType, tuple[np.dtype[np.generic], ...]] = {
+    DType.F32: (np.dtype(np.float32),),
+    DType.BF16: (_BF16, np.dtype(np.float32)),
+    DType.I32: (np.dtype(np.int32),),
+    DType.BOOL: (np.dtype(np.bool_),),
+}
+
+
+class Declared(Protocol):
+    """What a program says about a tensor that the caller feeds."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def dtype(self) -> DType: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+
+def accept(declared: Declared, array: Array, origin: str = "the array") -> Array:
+    """Return `array` in the declared type; `origin` names it in a message.
+
+    Raises E0522 for a wrong shape, E0523 for an element type that is not accepted.
+    """
+    if array.dtype == _RAW_BF16 and declared.dtype is DType.BF16:
+        array = array.view(_BF16)
+    if array.dtype not in _ACCEPTED[declared.dtype]:
+        accepted = " or ".join(f"{dtype.name}" for dtype in _ACCEPTED[declared.dtype])
+        raise bad_input(
+            "E0523",
+            f"`{declared.name}` is declared {declared.dtype.value} and takes {accepted}, but {origin} is {array.dtype}",
+            helps=[f"convert it, for example with `.astype(np.{_ACCEPTED[declared.dtype][-1].name})`"],
+        )
+    if array.shape != declared.shape:
+        raise bad_input(
+            "E0522",
+            f"`{declared.name}` is declared {_shape(declared.shape)}, but {origin} is {_shape(array.shape)}",
+            helps=_shape_helps(declared.shape, array.shape),
+        )
+    return np.ascontiguousarray(round_to(array, declared.dtype)).reshape(declared.shape)
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return f"[{', '.join(map(str, shape))}]"
+
+
+def _shape_helps(declared: tuple[int, ...], found: tuple[int, ...]) -> list[str]:
+    if found == declared[::-1]:
+        return ["it looks transposed: feed `.T`"]
+    if len(found) == len(declared):
+        return ["sizes declared with `dim` can be changed with `--set NAME=SIZE` when the program is compiled"]
+    return []
+
+
+def read_array(path: Path, name: str) -> Array:
+    """Return the array in a `.npy` file, or the member called `name` of an `.npz` file.
+
+    Raises E0524 for a file that cannot be read as such.
+    """
+    try:
+        with path.open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return loaded
+            return _member(loaded, path, name)
+    except OSError as error:
+        raise bad_input("E0524", f"cannot read `{path}` for `{name}`: {error.strerror or error}") from error
+    except (ValueError, EOFError, BadZipFile, zlib.error, StructError, SyntaxError) as error:
+        raise bad_input(
+            "E0524",
+            f"`{path}`, given for `{name}`, is not a whole `.npy` or `.npz` file of numbers",
+            helps=["write one with `numpy.save`"],
+        ) from error
+
+
+def _member(archive: Mapping[str, Array], path: Path, name: str) -> Array:
+    if name not in archive:
+        raise bad_input("E0524", f"`{path}` has no array `{name}`", helps=did_you_mean(name, archive, "it has"))
+    return archive[name]
+
+
+def read_weights(path: Path) -> dict[str, Array]:
+    """Return the tensors of a safetensors file by name; raises E0525 when it cannot be read as one."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        tensors: dict[str, Array] = load(path.read_bytes())
+    except OSError as error:
+        raise bad_input("E0525", f"cannot read weights file `{path}`: {error.strerror or error}") from error
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise bad_input("E0525", f"`{path}` is not a whole safetensors file: {error}") from error
+    return tensors
+
+
+def random_array(declared: Declared, seed: int) -> Array:
+    """Return values that depend on the seed and the tensor's name alone.
+
+    Floats are standard normal, integers lie in -8 .. 7, bools are fair.
+    """
+    generator = np.random.default_rng([seed, zlib.crc32(declared.name.encode())])
+    if declared.dtype is DType.I32:
+        return generator.integers(-8, 8, declared.shape, np.int32)
+    if declared.dtype is DType.BOOL:
+        return generator.integers(0, 2, declared.shape).astype(np.bool_)
+    return round_to(np.asarray(generator.standard_normal(declared.shape, np.float32)), declared.dtype)
+
+
+def zero_array(declared: Declared) -> Array:
+    return np.zeros(declared.shape, declared.dtype.numpy)
