@@ -18,6 +18,8 @@ from compiler.ir.graph import (
     Transpose,
     Weight,
 )
+from compiler.ir.parser import parse_graph
+from compiler.ir.printer import print_expr, print_graph, print_operation
 from compiler.ir.verify import verify
 
 __all__ = [
@@ -38,5 +40,9 @@ __all__ = [
     "Transpose",
     "Weight",
     "cast_expr",
+    "parse_graph",
+    "print_expr",
+    "print_graph",
+    "print_operation",
     "verify",
 ]

@@ -10,22 +10,23 @@ from compiler.ir.rules import problems
 
 def verify(graph: TensorGraph) -> None:
     """Raise `InternalError` naming the first operation and rule that `graph` breaks."""
-    for problem in _graph_problems(graph):
+    for problem in graph_problems(graph):
         raise InternalError(f"verify: graph `{graph.name}`: {problem}")
 
 
 def verify_operation(op: Operation, earlier: Sequence[TensorType]) -> None:
     """Raise `InternalError` unless `op` is well-formed after operations of the types `earlier`."""
-    for problem in _operation_problems(op, earlier):
+    for problem in operation_problems(op, earlier):
         raise InternalError(f"verify: {problem}")
 
 
-def _graph_problems(graph: TensorGraph) -> Iterator[str]:
+def graph_problems(graph: TensorGraph) -> Iterator[str]:
+    """Yield every rule that the graph breaks."""
     types = [op.type for op in graph.ops]
     for index, op in enumerate(graph.ops):
         if op.id != index:
             yield f"operation {index} has id {op.id}"
-        yield from _operation_problems(op, types[:index] if op.id == index else types)
+        yield from operation_problems(op, types[:index] if op.id == index else types)
     names = [op.kind.name for op in graph.ops if isinstance(op.kind, Input | Weight)]
     yield from (f"two inputs or weights are called `{name}`" for name in _repeated(names))
     yield from (f"two outputs are called `{name}`" for name in _repeated([name for name, _ in graph.outputs]))
@@ -36,7 +37,8 @@ def _graph_problems(graph: TensorGraph) -> Iterator[str]:
             yield f"output `{name}` is %{value}, which does not exist"
 
 
-def _operation_problems(op: Operation, earlier: Sequence[TensorType]) -> Iterator[str]:
+def operation_problems(op: Operation, earlier: Sequence[TensorType]) -> Iterator[str]:
+    """Yield every rule that `op` breaks after operations of the types `earlier`."""
     where = f"%{op.id} ({type(op.kind).__name__.lower()})"
     if not all(0 <= value < len(earlier) for value in op.inputs):
         yield f"{where}: an input is not an earlier operation"

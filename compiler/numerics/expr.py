@@ -98,7 +98,8 @@ class Expr:
     """Steps in order; the last one is the result.
 
     Invariants: every argument of a node is smaller than its index; `ARG` numbers are below the operand count of the
-    user and each number appears in at most one node; operands of arithmetic have one common type.
+    user and each number appears in at most one node; operands of arithmetic have one common type. (`ExprBuilder` also
+    makes the order canonical; only the printed form of a graph relies on that.)
     """
 
     nodes: tuple[ScalarNode, ...]
@@ -131,6 +132,9 @@ class ExprBuilder:
             self._nodes.append(node)
         return self._index[key]
 
+    def dtype(self, node: int) -> DType:
+        return self._nodes[node].dtype
+
     def arg(self, number: int, dtype: DType) -> int:
         return self.add(ScalarNode(ScalarOp.ARG, dtype, (), number))
 
@@ -153,15 +157,20 @@ class ExprBuilder:
         return mapped[-1]
 
     def build(self, result: int) -> Expr:
-        """Return the expression for node `result`, without the nodes that it does not use."""
-        live = {result}
-        for index in range(result, -1, -1):
-            if index in live:
-                live.update(self._nodes[index].args)
-        order = sorted(live)
-        position = {old: new for new, old in enumerate(order)}
+        """Return the expression for node `result`: the nodes it uses, each after its arguments, in depth-first order.
+
+        The order depends on the expression only, so equal expressions are equal tuples.
+        """
+        order: dict[int, int] = {}
+        pending = [result]
+        while pending:
+            missing = [arg for arg in self._nodes[pending[-1]].args if arg not in order]
+            if missing:
+                pending.append(missing[0])
+            else:
+                order.setdefault(pending.pop(), len(order))
         nodes = (self._nodes[old] for old in order)
-        return Expr(tuple(ScalarNode(n.op, n.dtype, tuple(position[a] for a in n.args), n.value) for n in nodes))
+        return Expr(tuple(ScalarNode(n.op, n.dtype, tuple(order[a] for a in n.args), n.value) for n in nodes))
 
 
 def identity(dtype: DType) -> Expr:

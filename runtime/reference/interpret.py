@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from compiler.diagnostics import Diagnostic, DiagnosticError
+from compiler.diagnostics import InternalError
 from compiler.ir import Input, TensorGraph, TensorType, Weight
 from compiler.ir.evaluate import evaluate_operation
 from compiler.numerics.evaluate import Array
@@ -13,8 +13,8 @@ from compiler.numerics.evaluate import Array
 def evaluate(graph: TensorGraph, tensors: Mapping[str, Array]) -> dict[str, Array]:
     """Return the value of every output, given the value of every input and weight by name.
 
-    Arrays have the shape and the NumPy element type of the operation that they stand for; anything else raises a
-    `DiagnosticError`.
+    Arrays have the shape and the NumPy element type of the operation that they stand for; anything else raises
+    `InternalError`: whoever feeds user data has checked it.
     """
     values: list[Array] = []
     for op in graph.ops:
@@ -28,12 +28,8 @@ def evaluate(graph: TensorGraph, tensors: Mapping[str, Array]) -> dict[str, Arra
 def operand(name: str, type: TensorType, tensors: Mapping[str, Array]) -> Array:
     """The array fed for `name`, checked against its type."""
     if name not in tensors:
-        raise _refuse(f"no value is given for `{name}`, which is {type}")
+        raise InternalError(f"no value is given for `{name}`, which is {type}")
     array = tensors[name]
     if array.shape != type.shape or array.dtype != type.dtype.numpy:
-        raise _refuse(f"`{name}` is {type}, but the value given is {array.dtype} of shape {list(array.shape)}")
+        raise InternalError(f"`{name}` is {type}, but the value given is {array.dtype} of shape {list(array.shape)}")
     return array
-
-
-def _refuse(message: str) -> DiagnosticError:
-    return DiagnosticError((Diagnostic("E0801", message),))
