@@ -1,0 +1,1 @@
+"""Decide which part of which tensor is where, and which operations are resident together."""

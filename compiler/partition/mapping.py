@@ -1,0 +1,210 @@
+"""The ways to put one nest on a core grid: shardings, block sizes and how each operand arrives."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from math import prod
+
+from compiler.partition.cost import Estimate, estimate
+from compiler.partition.nest import Access, ContractBody, GatherBody, MapBody, Nest, Workload
+from compiler.partition.stages import (
+    Loop,
+    OperandPlan,
+    Sharing,
+    Stage,
+    corner_cores,
+    deliveries,
+    fitting_step,
+    l1_bytes,
+    load_extents,
+    loops,
+)
+from compiler.program.instructions import Thread
+from compiler.target import Machine
+
+MAP_BLOCK = 4
+"""Tiles that an elementwise stage handles together: enough to hide the latency of one read behind the next."""
+INNER_BLOCK = 8
+"""Most tiles of the innermost reduced axis in one block."""
+OUT_BLOCK = 64
+"""Most tiles of a result block of a contraction; its partial sums then take 256 KiB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the choice of epochs has settled for a nest: where its operands come from and its result goes."""
+
+    from_l1: tuple[bool, ...]
+    to_dram: bool
+    shard: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    stage: Stage
+    estimate: Estimate
+
+
+def candidates(machine: Machine, workload: Workload, nest_index: int, context: Context) -> tuple[Candidate, ...]:
+    """Return the mappings of a nest worth considering, fewest cores first; none is slower than one with fewer cores."""
+    nest = workload.nests[nest_index]
+    found = []
+    for ways in _ways(machine, nest):
+        stage = _stage(machine, workload, nest_index, ways, context)
+        if stage is not None:
+            found.append(Candidate(stage, estimate(machine, workload, stage)))
+    found.sort(key=lambda c: (c.stage.cores, c.estimate.total, c.stage.ways))
+    best: list[Candidate] = []
+    for candidate in found:
+        if not best or candidate.estimate.total < best[-1].estimate.total:
+            best.append(candidate)
+    return tuple(best)
+
+
+def smallest_l1(machine: Machine, workload: Workload, nest_index: int, context: Context) -> int:
+    """Return the L1 bytes of the least demanding mapping that `candidates` tried, whether it fits or not."""
+    nest = workload.nests[nest_index]
+    return min(
+        l1_bytes(machine, workload, stage)
+        for ways in _ways(machine, nest)
+        for stage in _variants(workload, nest_index, ways, context)
+    )
+
+
+def _ways(machine: Machine, nest: Nest) -> Iterator[tuple[int, ...]]:
+    *outer, columns = nest.out_dims
+    for width in _cuts(columns, len(machine.core_columns)):
+        for height in _cuts(prod(outer), len(machine.core_rows)):
+            ways = _spread(tuple(outer), height)
+            if ways is not None:
+                yield (*ways, width)
+
+
+def _cuts(extent: int, limit: int) -> tuple[int, ...]:
+    """Numbers of blocks worth trying for an axis: powers of two, divisors, and all that the machine has."""
+    top = min(extent, limit)
+    tried = {n for n in range(1, top + 1) if extent % n == 0 or n & (n - 1) == 0 or n == top}
+    return tuple(sorted(tried))
+
+
+def _spread(extents: tuple[int, ...], ways: int) -> tuple[int, ...] | None:
+    """Cut the axes, outermost first, into `ways` blocks in all, none empty; None if that is not possible."""
+    cuts = []
+    for extent in extents:
+        cut = next(n for n in range(min(extent, ways), 0, -1) if ways % n == 0 and _no_empty_block(extent, n))
+        cuts.append(cut)
+        ways //= cut
+    return tuple(cuts) if ways == 1 else None
+
+
+def _no_empty_block(extent: int, ways: int) -> bool:
+    return -(-extent // ways) * (ways - 1) < extent
+
+
+def _stage(
+    machine: Machine, workload: Workload, nest_index: int, ways: tuple[int, ...], context: Context
+) -> Stage | None:
+    """The first variant that fits L1: variants come best first."""
+    columns = workload.nests[nest_index].out_dims[-1]
+    if not _no_empty_block(columns, ways[-1]):
+        return None
+    for stage in _variants(workload, nest_index, ways, context):
+        if l1_bytes(machine, workload, stage) <= machine.l1_available:
+            return stage
+    return None
+
+
+def _variants(workload: Workload, nest_index: int, ways: tuple[int, ...], context: Context) -> Iterator[Stage]:
+    """Stages with ever smaller blocks; after all block sizes without repeated loads come those with them."""
+    nest = workload.nests[nest_index]
+    for deepest in (False, True):
+        for block in _blocks(nest, ways):
+            bare = Stage(nest_index, ways, block, (), context.to_dram, context.shard)
+            plans = [
+                _plan(nest, bare, number, context.from_l1[number], deepest) for number in range(len(nest.operands))
+            ]
+            yield replace(bare, operands=tuple(plans))
+
+
+def _blocks(nest: Nest, ways: tuple[int, ...]) -> Iterator[tuple[int, int, int]]:
+    rows, columns = (-(-dim // way) for dim, way in zip(nest.out_dims[-2:], ways[-2:], strict=True))
+    inner = nest.reduced[-1] if nest.reduced else 1
+    inners = sorted({fitting_step(inner, limit) for limit in range(1, INNER_BLOCK + 1)}, reverse=True)
+    match nest.body:
+        case ContractBody():
+            shapes = [(r, c) for r in _divisors(rows) for c in _divisors(columns) if r * c <= OUT_BLOCK or r == c == 1]
+            shapes.sort(key=lambda shape: (-shape[0] * shape[1], abs(shape[0] - shape[1])))
+            best = [step for step in inners if step < inner or inner == 1] or inners
+            yield from ((*shape, step) for shape in shapes for step in best)
+        case MapBody() | GatherBody():
+            yield from ((1, step, 1) for step in range(min(columns, MAP_BLOCK), 0, -1))
+        case _:
+            yield from ((1, 1, step) for step in inners)
+
+
+def _divisors(number: int) -> tuple[int, ...]:
+    return tuple(n for n in range(1, number + 1) if number % n == 0)
+
+
+def _plan(nest: Nest, stage: Stage, number: int, from_l1: bool, deepest: bool) -> OperandPlan:
+    access = nest.operands[number]
+    nest_loops = loops(nest, stage, 0)
+    level = _deepest_level(nest, number, nest_loops) if deepest else _level(nest, number, nest_loops)
+    buffers = 2 if deliveries(level, nest_loops) > 1 else 1
+    sharing = _sharing(nest, stage, access, level)
+    thread = Thread.WRITE if _second_thread(nest, number, level, nest_loops) else Thread.READ
+    return OperandPlan(level, buffers, sharing, thread, from_l1)
+
+
+def _second_thread(nest: Nest, number: int, level: int, nest_loops: tuple[Loop, ...]) -> bool:
+    """Whether the write thread loads this operand: the right side of a contraction, where that delays no result."""
+    units = prod(loop.count for loop in nest_loops[: len(nest.out_dims) - 1])
+    return isinstance(nest.body, ContractBody) and number == 1 and (units == 1 or level == 0)
+
+
+def _last_level(nest: Nest, number: int) -> int:
+    """Loops around the place where the operand is used: all of them, or only those of the result's tiles."""
+    return len(nest.space) if number < nest.looped_operands else len(nest.out_dims)
+
+
+def _deepest_level(nest: Nest, number: int, nest_loops: tuple[Loop, ...]) -> int:
+    """As many loops outside as possible: the smallest block, loaded anew whenever it is needed."""
+    strides = nest.operands[number].strides
+    used = [index for index, loop in enumerate(nest_loops) if strides[loop.axis] and loop.count > 1]
+    return min(used[-1] + 1 if used else 0, _last_level(nest, number))
+
+
+def _level(nest: Nest, number: int, nest_loops: tuple[Loop, ...]) -> int:
+    """The deepest level at which no page is loaded twice.
+
+    A load is repeated by every loop outside it that the operand does not depend on; so it must stay outside the
+    outermost such loop, unless nothing inside that loop depends on anything either.
+    """
+    strides = nest.operands[number].strides
+    level = _deepest_level(nest, number, nest_loops)
+    idle = [index for index, loop in enumerate(nest_loops[:level]) if not strides[loop.axis] and loop.count > 1]
+    return idle[0] if idle else level
+
+
+def _sharing(nest: Nest, stage: Stage, access: Access, level: int) -> Sharing:
+    """The largest group of cores with the same pages that also load them equally often."""
+    rank = len(nest.out_dims)
+    free = [way == 1 or access.strides[axis] == 0 for axis, way in enumerate(stage.ways)]
+    down, across = all(free[: rank - 1]) and stage.grid[0] > 1, free[rank - 1] and stage.grid[1] > 1
+    if not (down or across):
+        return Sharing.NONE
+    sharing = Sharing.ALL if down and across else Sharing.COLUMN if down else Sharing.ROW
+    return sharing if _in_step(nest, stage, access, level, sharing) else Sharing.NONE
+
+
+def _in_step(nest: Nest, stage: Stage, access: Access, level: int, sharing: Sharing) -> bool:
+    """Whether the members of every group load blocks of the same size, equally often."""
+    columns = stage.grid[1]
+    groups: dict[int, tuple[tuple[int, int], ...]] = {}
+    for core in corner_cores(stage):
+        group = {Sharing.ROW: core // columns, Sharing.COLUMN: core % columns}.get(sharing, 0)
+        nest_loops = loops(nest, stage, core)
+        extents = load_extents(access, level, nest_loops)
+        steps = tuple((loop.count if index < level else 0, extents[index]) for index, loop in enumerate(nest_loops))
+        if groups.setdefault(group, steps) != steps:
+            return False
+    return True

@@ -1,0 +1,201 @@
+"""Choose epochs and core grids.
+
+Stages keep the order of the nests; an epoch is a run of consecutive ones. The best cut into epochs is found exactly, by
+dynamic programming over the cuts, for the estimated cycles of an epoch. Inside an epoch the cores are shared out so
+that the slowest stage is as fast as possible: a binary search over the time that every stage must keep, each taking the
+fewest cores that do.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+
+from compiler.diagnostics import Diagnostic, DiagnosticError, Label
+from compiler.numerics.layout import page_bytes
+from compiler.partition.mapping import Candidate, Context, candidates, smallest_l1
+from compiler.partition.nest import GatherBody, Workload
+from compiler.partition.stages import Sharing, Stage, StageGraph, deliveries, loops
+from compiler.place.problem import Block
+from compiler.place.solve import fits
+from compiler.program.image import Role
+from compiler.target import Machine
+
+LONGEST_EPOCH = 12
+"""Most stages of one epoch that are considered; more never paid on the programs measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionOptions:
+    """`longest_epoch` is the most stages of one epoch that are considered."""
+
+    longest_epoch: int = LONGEST_EPOCH
+
+
+@dataclass(frozen=True, slots=True)
+class _Epoch:
+    stages: tuple[Stage, ...]
+    cycles: int
+
+
+def solve(machine: Machine, workload: Workload, options: PartitionOptions | None = None) -> StageGraph:
+    """Return the mapping with the fewest estimated cycles.
+
+    Raises:
+        DiagnosticError: E0403, if some nest fits the L1 of no core grid.
+    """
+    return _Solver(machine, workload, options or PartitionOptions()).run()
+
+
+class _Solver:
+    def __init__(self, machine: Machine, workload: Workload, options: PartitionOptions) -> None:
+        self.machine = machine
+        self.workload = workload
+        self.options = options
+        self.known: dict[tuple[int, Context], tuple[Candidate, ...]] = {}
+        self.readers = _readers(workload)
+
+    def run(self) -> StageGraph:
+        count = len(self.workload.nests)
+        best: list[tuple[int, tuple[tuple[Stage, ...], ...]] | None] = [(0, ())] + [None] * count
+        for end in range(1, count + 1):
+            for start in range(end - 1, max(-1, end - 1 - self.options.longest_epoch), -1):
+                before = best[start]
+                if not self.may_join(start, end):
+                    break
+                epoch = self.epoch(start, end) if before is not None else None
+                if epoch is None or before is None:
+                    continue
+                cycles = before[0] + epoch.cycles
+                known = best[end]
+                if known is None or cycles < known[0]:
+                    best[end] = (cycles, (*before[1], epoch.stages))
+            if best[end] is None:
+                self.refuse(end - 1)
+        last = best[count]
+        return StageGraph(self.workload, last[1] if last is not None else ())
+
+    def may_join(self, start: int, end: int) -> bool:
+        """Whether nest `start` may be in one epoch with those up to `end`: a gather reads only what is in DRAM."""
+        return not any(
+            isinstance(nest.body, GatherBody) and start <= self.workload.storages[access.storage].producer < end
+            for nest in self.workload.nests[start:end]
+            for access in nest.operands
+        )
+
+    def context(self, nest: int, start: int, end: int) -> Context:
+        """What it means for `nest` that the epoch holds nests `start` to `end`."""
+        storages = self.workload.storages
+        out = self.workload.nests[nest].out
+        users = self.readers[out]
+        return Context(
+            from_l1=tuple(start <= storages[a.storage].producer for a in self.workload.nests[nest].operands),
+            to_dram=storages[out].role is Role.OUTPUT or any(user >= end for user in users),
+            shard=any(user < end for user in users),
+        )
+
+    def candidates(self, nest: int, context: Context) -> tuple[Candidate, ...]:
+        key = (nest, context)
+        if key not in self.known:
+            self.known[key] = candidates(self.machine, self.workload, nest, context)
+        return self.known[key]
+
+    def epoch(self, start: int, end: int) -> _Epoch | None:
+        """Return the best epoch of nests `start` to `end`, None if they do not fit together."""
+        choices = [self.candidates(nest, self.context(nest, start, end)) for nest in range(start, end)]
+        if not all(choices):
+            return None
+        times = sorted({candidate.estimate.total for choice in choices for candidate in choice})
+        low, high, best = 0, len(times), None
+        while low < high:
+            middle = (low + high) // 2
+            picked = self.pick(choices, times[middle])
+            if picked is None:
+                low = middle + 1
+            else:
+                best, high = picked, middle
+        if best is None or not self.semaphores_suffice(best, start):
+            return None
+        return _Epoch(tuple(c.stage for c in best), self.cycles(best, start))
+
+    def pick(self, choices: Sequence[tuple[Candidate, ...]], cycles: int) -> list[Candidate] | None:
+        """Return the smallest candidates that keep within `cycles`, None if there are none or they do not fit the
+        mesh."""
+        picked = []
+        for choice in choices:
+            within = next((c for c in choice if c.estimate.total <= cycles), None)
+            if within is None:
+                return None
+            picked.append(within)
+        blocks = tuple(Block(str(number), *c.stage.grid) for number, c in enumerate(picked))
+        cores = sum(c.stage.cores for c in picked)
+        return picked if cores <= len(self.machine.cores) and fits(self.machine, blocks) else None
+
+    def cycles(self, picked: Sequence[Candidate], start: int) -> int:
+        """Estimate an epoch: stages start when their producers have handed over enough, and end after them."""
+        begins: list[int] = []
+        ends: list[int] = []
+        storages = self.workload.storages
+        for candidate in picked:
+            stage, cost = candidate.stage, candidate.estimate
+            nest_loops = loops(self.workload.nests[stage.nest], stage, 0)
+            begin = end = 0
+            for access, plan in zip(self.workload.nests[stage.nest].operands, stage.operands, strict=True):
+                if plan.from_l1:
+                    producer = storages[access.storage].producer - start
+                    streams = deliveries(plan.level, nest_loops) > 1
+                    handed = begins[producer] + picked[producer].estimate.first if streams else ends[producer]
+                    begin, end = max(begin, handed), max(end, ends[producer] + cost.first)
+            begins.append(begin)
+            ends.append(max(end, begin + cost.total))
+        rate = len(self.machine.dram.channels) * self.machine.dram.bytes_per_cycle
+        dram = ceil(sum(candidate.estimate.dram_bytes for candidate in picked) / rate)
+        return self.machine.core.launch + max(*ends, dram)
+
+    def semaphores_suffice(self, picked: Sequence[Candidate], start: int) -> bool:
+        """Whether every core has the semaphores for its multicasts and for the announcements of pages in L1."""
+        storages = self.workload.storages
+        for candidate in picked:
+            needed = 2 * sum(plan.sharing is not Sharing.NONE for plan in candidate.stage.operands)
+            sources = {
+                storages[access.storage].producer - start
+                for access, plan in zip(
+                    self.workload.nests[candidate.stage.nest].operands, candidate.stage.operands, strict=True
+                )
+                if plan.from_l1
+            }
+            needed += sum(picked[source].stage.cores for source in sources)
+            if needed > self.machine.semaphores:
+                return False
+        return True
+
+    def refuse(self, nest_index: int) -> None:
+        nest = self.workload.nests[nest_index]
+        needed = smallest_l1(
+            self.machine, self.workload, nest_index, self.context(nest_index, nest_index, nest_index + 1)
+        )
+        tile_bytes = page_bytes(self.workload.storages[nest.out].dtype)
+        message = (
+            f"`{nest.name}` needs at least {needed} bytes of L1 on a core, but a core of `{self.machine.name}` has "
+            f"{self.machine.l1_available} bytes to give"
+        )
+        raise DiagnosticError(
+            (
+                Diagnostic(
+                    "E0403",
+                    message,
+                    (Label(nest.span, "computed here"),) if nest.span else (),
+                    (f"the smallest block is one tile per operand; a tile of the result takes {tile_bytes} bytes",),
+                    ("use a machine with more L1 per core, or an expression with fewer operands",),
+                ),
+            ),
+            {source.name: source for source in self.workload.sources},
+        )
+
+
+def _readers(workload: Workload) -> tuple[tuple[int, ...], ...]:
+    """Per storage, the nests that read it."""
+    readers: list[list[int]] = [[] for _ in workload.storages]
+    for index, nest in enumerate(workload.nests):
+        for access in nest.operands:
+            readers[access.storage].append(index)
+    return tuple(tuple(users) for users in readers)

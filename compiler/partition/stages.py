@@ -1,0 +1,220 @@
+"""The stage graph: which part of which tensor on which core of a core grid, and which stages are resident together."""
+
+from dataclasses import dataclass
+from enum import Enum
+from math import prod
+
+from compiler.numerics import DType
+from compiler.numerics.layout import page_bytes
+from compiler.partition.nest import Access, ContractBody, GatherBody, Nest, Workload
+from compiler.program.instructions import Thread
+from compiler.target import Machine
+
+
+class Sharing(Enum):
+    """Which cores of a stage need the same pages of an operand, and so can be served by one multicast."""
+
+    NONE = "none"
+    ROW = "row"
+    COLUMN = "column"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class OperandPlan:
+    """How an operand reaches a core.
+
+    It is loaded block by block inside the outermost `level` loops of the stage into a cb of `buffers` blocks, by
+    `thread`. With a `sharing` other than `NONE` one core of the group reads it and multicasts it to the others.
+    `from_l1` says that it is read from the shards of a stage of the same epoch rather than from DRAM.
+    """
+
+    level: int
+    buffers: int
+    sharing: Sharing
+    thread: Thread
+    from_l1: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A nest on a core grid.
+
+    `ways[d]` cuts axis `d` of the result into blocks of `ceil(dims[d] / ways[d])` tiles, none of them empty; the block
+    coordinates, row-major, are the virtual core: columns of the grid follow the last axis, rows all others.
+    `block` is the most tile rows, tile columns and innermost reduced tiles handled together; a core takes the largest
+    numbers up to these that divide what it holds.
+    The result goes to DRAM (`to_dram`), stays in L1 for stages of the same epoch (`shard`), or both.
+    """
+
+    nest: int
+    ways: tuple[int, ...]
+    block: tuple[int, int, int]
+    operands: tuple[OperandPlan, ...]
+    to_dram: bool
+    shard: bool
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of the core grid."""
+        return prod(self.ways[:-1]), self.ways[-1]
+
+    @property
+    def cores(self) -> int:
+        return prod(self.ways)
+
+
+@dataclass(frozen=True, slots=True)
+class StageGraph:
+    """Stages by epoch, in topological order inside and across epochs; every nest is one stage of one epoch."""
+
+    workload: Workload
+    epochs: tuple[tuple[Stage, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """One loop of a stage on a core: `count` steps of `step` tiles along `axis` of the space."""
+
+    axis: int
+    step: int
+    count: int
+
+
+def block_coordinates(stage: Stage, core: int) -> tuple[int, ...]:
+    """Return the block coordinates of virtual core `core`."""
+    coordinates = []
+    for way in reversed(stage.ways):
+        core, coordinate = divmod(core, way)
+        coordinates.append(coordinate)
+    return tuple(reversed(coordinates))
+
+
+def box(nest: Nest, stage: Stage, core: int) -> tuple[tuple[int, int], ...]:
+    """Return the first tile and the tile count per axis of the space that virtual core `core` computes."""
+    ranges = []
+    for dim, way, coordinate in zip(nest.out_dims, stage.ways, block_coordinates(stage, core), strict=True):
+        size = -(-dim // way)
+        ranges.append((coordinate * size, min(size, dim - coordinate * size)))
+    return (*ranges, *((0, extent) for extent in nest.reduced))
+
+
+def fitting_step(count: int, limit: int) -> int:
+    """Return the largest divisor of `count` that is at most `limit`: blocks never have a remainder."""
+    return next(step for step in range(min(count, limit), 0, -1) if count % step == 0)
+
+
+def loops(nest: Nest, stage: Stage, core: int) -> tuple[Loop, ...]:
+    """Return the loops of a core, outermost first: leading axes, rows, columns, reduced axes."""
+    rank = len(nest.out_dims)
+    limits = [1] * len(nest.space)
+    limits[rank - 2], limits[rank - 1] = stage.block[:2]
+    if nest.reduced:
+        limits[-1] = stage.block[2]
+    nest_loops = []
+    for axis, (limit, (_, count)) in enumerate(zip(limits, box(nest, stage, core), strict=True)):
+        step = fitting_step(count, limit)
+        nest_loops.append(Loop(axis, step, count // step))
+    return tuple(nest_loops)
+
+
+def corner_cores(stage: Stage) -> tuple[int, ...]:
+    """Return virtual cores among which every size of block occurs: first and last along each axis that is cut."""
+    corners = [0]
+    for way in stage.ways:
+        corners = [corner * way + last for corner in corners for last in ({0, way - 1})]
+    return tuple(sorted(corners))
+
+
+def load_extents(access: Access, level: int, nest_loops: tuple[Loop, ...]) -> tuple[int, ...]:
+    """Return, per axis of the space, how many tiles one load of an operand spans (1 where its stride is 0)."""
+    extents = []
+    for index, loop in enumerate(nest_loops):
+        whole = loop.step if index < level else loop.step * loop.count
+        extents.append(whole if access.strides[loop.axis] else 1)
+    return tuple(extents)
+
+
+def deliveries(level: int, nest_loops: tuple[Loop, ...]) -> int:
+    """Return how many times an operand of this level is loaded."""
+    return prod(loop.count for loop in nest_loops[:level])
+
+
+def has_partials(machine: Machine, nest: Nest, nest_loops: tuple[Loop, ...]) -> bool:
+    """Whether a contraction's block is too large for the registers and accumulates in L1 instead."""
+    row, column = len(nest.out_dims) - 2, len(nest.out_dims) - 1
+    registers = nest_loops[row].step * nest_loops[column].step
+    return isinstance(nest.body, ContractBody) and registers > machine.compute.dst_tiles
+
+
+def unit_pages(nest: Nest, nest_loops: tuple[Loop, ...]) -> int:
+    """Return the pages that the compute thread pushes at a time: always consecutive in the row-major order of the
+    box."""
+    row, column = len(nest.out_dims) - 2, len(nest.out_dims) - 1
+    if isinstance(nest.body, ContractBody):
+        return nest_loops[row].step * nest_loops[column].step * nest_loops[column].count
+    return nest_loops[column].step
+
+
+def out_capacity(nest: Nest, nest_loops: tuple[Loop, ...], keep: bool) -> int:
+    """Return the pages of the result's cb: the whole block if it is kept, else two units."""
+    whole = prod(loop.step * loop.count for loop in nest_loops[: len(nest.out_dims)])
+    return whole if keep else min(whole, 2 * unit_pages(nest, nest_loops))
+
+
+KEEP_SHARE = 4
+"""A result that nobody reads from L1 is still kept whole if it takes at most one part in so many of L1: its writes to
+DRAM then need no pause for acknowledgements."""
+
+
+def keeps_result(machine: Machine, workload: Workload, stage: Stage) -> bool:
+    """Whether the result's cb holds the whole block of a core to the end of the epoch."""
+    if stage.shard:
+        return True
+    nest = workload.nests[stage.nest]
+    whole = out_capacity(nest, loops(nest, stage, 0), keep=True) * page_bytes(workload.storages[nest.out].dtype)
+    return whole * KEEP_SHARE <= machine.l1_available
+
+
+@dataclass(frozen=True, slots=True)
+class CbSize:
+    """What a cb of one core needs: `capacity` pages of `dtype`; `dtype` f32 stands for any 32-bit partial sum."""
+
+    name: str
+    capacity: int
+    dtype: DType
+
+
+def cb_sizes(machine: Machine, workload: Workload, stage: Stage, core: int) -> tuple[CbSize, ...]:
+    """Return the cbs of a core: operands in order (none for a gather), the result, then partial sums if any."""
+    nest = workload.nests[stage.nest]
+    nest_loops = loops(nest, stage, core)
+    sizes = []
+    if not isinstance(nest.body, GatherBody):
+        for access, plan in zip(nest.operands, stage.operands, strict=True):
+            storage = workload.storages[access.storage]
+            pages = plan.buffers * prod(load_extents(access, plan.level, nest_loops))
+            sizes.append(CbSize(storage.name, pages, storage.dtype))
+    out = workload.storages[nest.out]
+    sizes.append(CbSize(out.name, out_capacity(nest, nest_loops, keeps_result(machine, workload, stage)), out.dtype))
+    if isinstance(nest.body, ContractBody) and has_partials(machine, nest, nest_loops):
+        row, column = len(nest.out_dims) - 2, len(nest.out_dims) - 1
+        block = nest_loops[row].step * nest_loops[column].step
+        sizes.append(CbSize("partial sums", block, DType.I32 if nest.body.dtype is DType.I32 else DType.F32))
+    return tuple(sizes)
+
+
+def l1_slots(machine: Machine, workload: Workload, stage: Stage) -> tuple[int, ...]:
+    """Return the bytes of each cb of a stage, the largest over its cores: all cores use the same addresses."""
+    slots: list[int] = []
+    for core in corner_cores(stage):
+        for index, size in enumerate(cb_sizes(machine, workload, stage, core)):
+            slots.extend([0] * (index + 1 - len(slots)))
+            slots[index] = max(slots[index], size.capacity * page_bytes(size.dtype))
+    return tuple(slots)
+
+
+def l1_bytes(machine: Machine, workload: Workload, stage: Stage) -> int:
+    """Return the L1 bytes that a stage's cbs take on each of its cores, with alignment."""
+    align = machine.l1_alignment
+    return sum(-(-size // align) * align for size in l1_slots(machine, workload, stage))
