@@ -16,8 +16,8 @@ import numpy as np
 
 from compiler.diagnostics import Diagnostic, DiagnosticError
 from compiler.place.pack import grid_name, legal_starts, pack
-from compiler.place.problem import Block, Placement, PlaceProblem, PlaceSolution
-from compiler.place.tables import BlockTable, Floats, Ints, build_tables
+from compiler.place.problem import Block, PlaceProblem, PlaceSolution
+from compiler.place.tables import BlockTable, Floats, Ints, anchor_cost, build_tables
 from compiler.target import Machine
 
 # Temperatures as fractions of the spread of placement costs, for a start that is far from random.
@@ -51,7 +51,7 @@ def solve(problem: PlaceProblem, options: PlaceOptions | None = None) -> PlaceSo
     annealer = _Annealer(tables, [table.index_of(*corner) for table, corner in zip(tables, start, strict=True)])
     annealer.run(options or PlaceOptions())
     placements = tuple(table.placements[chosen] for table, chosen in zip(tables, annealer.chosen, strict=True))
-    return PlaceSolution(placements, int(annealer.total()))
+    return PlaceSolution(placements, int(annealer.total()) + anchor_cost(problem))
 
 
 def _does_not_fit(problem: PlaceProblem) -> Diagnostic:
@@ -164,7 +164,7 @@ class _Annealer:
         """Move single blocks to their best placement while that helps; ties stay where they are."""
         improved = True
         while improved:
-            improved = any([self._improve(block) for block in range(len(self.tables))])
+            improved = max([self._improve(block) for block in range(len(self.tables))], default=False)
 
     def _improve(self, block: int) -> bool:
         costs = self._costs(block)

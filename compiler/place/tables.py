@@ -74,6 +74,14 @@ def build_tables(problem: PlaceProblem) -> tuple[BlockTable, ...]:
     )
 
 
+def anchor_cost(problem: PlaceProblem) -> int:
+    """Return the cost of the flows from anchor to anchor, which no placement changes."""
+    anchors = list(problem.anchors)
+    hops = _distances(problem.machine, anchors, anchors)
+    fixed = (flow for flow in problem.flows if flow.src_block < 0 and flow.dst_block < 0)
+    return sum(flow.nbytes * int(hops[flow.src_core, flow.dst_core]) for flow in fixed)
+
+
 def _build_table(
     machine: Machine,
     blocks: tuple[Block, ...],
@@ -150,8 +158,10 @@ def _distances(machine: Machine, sources: list[Coord], targets: list[Coord]) -> 
 
 
 def _hops(machine: Machine, noc: Noc, sources: list[Coord], targets: list[Coord]) -> Floats:
-    across = np.subtract.outer([c.x for c in sources], [c.x for c in targets]) * -1
-    down = np.subtract.outer([c.y for c in sources], [c.y for c in targets]) * -1
+    start, end = (np.array([(c.x, c.y) for c in ends], dtype=np.int64).reshape(-1, 2) for ends in (sources, targets))
+    steps = end[None, :, :] - start[:, None, :]
     if noc.topology is Topology.MESH:
-        return (np.abs(across) + np.abs(down)).astype(np.float64)
-    return (across * noc.x_step % machine.columns + down * noc.y_step % machine.rows).astype(np.float64)
+        per_axis = np.abs(steps)
+    else:
+        per_axis = steps * [noc.x_step, noc.y_step] % [machine.columns, machine.rows]
+    return np.asarray(per_axis.sum(axis=2), dtype=np.float64)

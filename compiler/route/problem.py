@@ -1,10 +1,32 @@
 """What a router is asked and what it answers."""
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, IntEnum
 
-from compiler.program.image import CoreSet, Route
+from compiler.program.image import CoreSet, MulticastRoute, Route
 from compiler.target import Coord, Machine
+
+
+class TrafficClass(IntEnum):
+    """What a packet is to the routers. Classes have buffers of their own, so that answers always drain.
+
+    The numbers are the two class bits of tt-isa-documentation, NoC: of the two unicast classes only one is used.
+    """
+
+    REQUEST = 0
+    """Unicast: a read request, a write or an increment."""
+    MULTICAST = 2
+    RESPONSE = 3
+    """The bytes that answer a read; an acknowledgement."""
+
+
+def virtual_channel(traffic: TrafficClass, dateline: bool) -> int:
+    """Return the `vc` of a hop: the class, and whether the packet has crossed the wrap of the ring it is in.
+
+    The hop that crosses the wrap counts as having crossed it; a turn into the other axis starts afresh. A mesh has no
+    wrap.
+    """
+    return 2 * traffic + dateline
 
 
 class TransferKind(Enum):
@@ -52,11 +74,22 @@ class RouteProblem:
 
 @dataclass(frozen=True, slots=True)
 class RouteSolution:
-    """A NoC per stream, and the routes of all transfers, answers and acknowledgements: sorted, distinct.
+    """A NoC per stream, and the routes of all transfers, answers and acknowledgements: sorted by `route_key`, distinct.
 
-    `max_link_load` is the load in bytes of the busiest link.
+    Two positions that both ask and answer each other have two routes, which differ in the class of their hops.
+    `max_link_load` is the load of the busiest link of both NoCs in bytes of payload; headers, read requests and
+    acknowledgements, a flit each, are not counted.
     """
 
     nocs: tuple[int, ...]
     routes: tuple[Route, ...]
     max_link_load: int
+
+
+def route_key(route: Route) -> tuple[int, ...]:
+    """Return what routes are sorted by: unicasts first; then NoC, source, far end, virtual channel of the first hop."""
+    start = (route.noc, route.src.x, route.src.y)
+    vc = route.hops[0].vc if route.hops else 0
+    if isinstance(route, MulticastRoute):
+        return (1, *start, route.targets, vc)
+    return (0, *start, route.dst.x, route.dst.y, vc)
