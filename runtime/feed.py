@@ -30,6 +30,20 @@ _ACCEPTED: dict[DType, tuple[np.dtype[np.generic], ...]] = {
     DType.I32: (np.dtype(np.int32),),
     DType.BOOL: (np.dtype(np.bool_),),
 }
+_SAFETENSORS: dict[str, np.dtype[np.generic]] = {
+    "BOOL": np.dtype(np.bool_),
+    "U8": np.dtype(np.uint8),
+    "I8": np.dtype(np.int8),
+    "I16": np.dtype(np.int16),
+    "I32": np.dtype(np.int32),
+    "I64": np.dtype(np.int64),
+    "F16": np.dtype(np.float16),
+    "BF16": _BF16,
+    "F32": np.dtype(np.float32),
+    "F64": np.dtype(np.float64),
+    "F8_E4M3": np.dtype(ml_dtypes.float8_e4m3fn),
+    "F8_E5M2": np.dtype(ml_dtypes.float8_e5m2),
+}
 
 
 class Declared(Protocol):
@@ -106,17 +120,23 @@ def _member(archive: Mapping[str, Array], path: Path, name: str) -> Array:
 
 
 def read_weights(path: Path) -> dict[str, Array]:
-    """Return the tensors of a safetensors file by name; raises E0525 when it cannot be read as one."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
+    """Return the tensors of a safetensors file by name; raises E0525 when it cannot be read as one.
+
+    Tensors of types that NumPy cannot hold even with ml_dtypes are left out.
+    """
+    from safetensors import SafetensorError, deserialize
 
     try:
-        tensors: dict[str, Array] = load(path.read_bytes())
+        entries = deserialize(path.read_bytes())
     except OSError as error:
         raise bad_input("E0525", f"cannot read weights file `{path}`: {error.strerror or error}") from error
-    except (SafetensorError, KeyError, ValueError) as error:
+    except SafetensorError as error:
         raise bad_input("E0525", f"`{path}` is not a whole safetensors file: {error}") from error
-    return tensors
+    return {
+        name: np.frombuffer(entry["data"], _SAFETENSORS[entry["dtype"]]).reshape(entry["shape"])
+        for name, entry in entries
+        if entry["dtype"] in _SAFETENSORS
+    }
 
 
 def random_array(declared: Declared, seed: int) -> Array:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 from compiler.diagnostics import Source
-from compiler.program.image import Image
 from runtime.errors import bad_input
 
 
@@ -26,13 +25,6 @@ def read_source(path: Path) -> Source:
         return Source(str(path), read_bytes(path).decode())
     except UnicodeDecodeError as error:
         raise bad_input("E0529", f"`{path}` is not UTF-8 text (byte {error.start})") from error
-
-
-def read_image(path: Path) -> Image:
-    """Return the image in a file; raises E0529 or the sentence of `compiler.program.serialize.load`."""
-    from compiler.program.serialize import load
-
-    return load(read_bytes(path))
 
 
 @contextmanager

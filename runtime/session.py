@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from compiler.program.image import Image, Role, Tensor
+from compiler.program.serialize import read_file
 from emulator import RunResult, run
 from runtime.errors import bad_input, did_you_mean
 from runtime.feed import Array, accept, read_weights
@@ -38,10 +39,8 @@ class Session:
 
     @classmethod
     def from_file(cls, path: str | Path) -> "Session":
-        """Load an image file; raises what `runtime.files.read_image` raises."""
-        from runtime.files import read_image
-
-        return cls(read_image(Path(path)))
+        """Load an image file; raises what `compiler.program.serialize.read_file` raises."""
+        return cls(read_file(Path(path)))
 
     @property
     def declared(self) -> Mapping[str, Tensor]:

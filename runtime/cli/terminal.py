@@ -79,7 +79,9 @@ class Terminal:
             rich_table.add_column(column, justify="right" if number in table.numeric else "left")
         for row in table.rows:
             rich_table.add_row(*(Text(cell) for cell in row))
-        console = Console(file=self.out, no_color=not self.out_color, force_terminal=self.out_color or None, highlight=False)
+        console = Console(
+            file=self.out, no_color=not self.out_color, force_terminal=self.out_color or None, highlight=False
+        )
         console.print(rich_table)
 
     def note(self, line: str) -> None:
