@@ -15,7 +15,7 @@ from typing import TypeAlias
 from compiler.diagnostics import InternalError
 from compiler.program.image import Hop, MulticastRoute, Route, UnicastRoute
 from compiler.route.problem import RouteProblem, RouteSolution, TrafficClass, Transfer, TransferKind, route_key
-from compiler.target import Coord, Machine, Noc, Topology
+from compiler.target import Coord, Machine, Topology
 
 
 def check(problem: RouteProblem, solution: RouteSolution) -> None:
@@ -33,8 +33,10 @@ def check(problem: RouteProblem, solution: RouteSolution) -> None:
     keys = [route_key(route) for route in solution.routes]
     if any(a >= b for a, b in pairwise(keys)):
         raise InternalError("route: routes are not sorted or not distinct")
+    links = [_Links(problem.machine, noc) for noc in range(len(problem.machine.nocs))]
     for route in solution.routes:
-        _check_route(problem, route)
+        _check_ends(problem, route)
+        _check_hops(links[route.noc], route)
     _check_traffic(problem, solution)
 
 
@@ -44,27 +46,52 @@ def prove_deadlock_free(machine: Machine, routes: Sequence[Route]) -> None:
     A node is a link with a virtual channel, or the interface of a position, where arriving requests wait until
     answers can leave. Every answer is taken to be able to follow every request.
     """
-    waits: dict[_Node, set[_Node]] = defaultdict(set)
+    for noc in range(len(machine.nocs)):
+        _prove_noc(machine, noc, [route for route in routes if route.noc == noc])
+
+
+def _prove_noc(machine: Machine, noc: int, routes: Sequence[Route]) -> None:
+    nodes = _Nodes()
+    waits: dict[int, set[int]] = defaultdict(set)
     for route in routes:
-        for hop in route.hops:
-            _check_link(machine, route.noc, hop)
         for hop, following in _successions(route):
-            waits[route.noc, hop].add((route.noc, following))
-        answers = bool(route.hops) and _class_of(route.hops[0]) == TrafficClass.RESPONSE
-        if answers:
-            waits[route.noc, route.src].add((route.noc, route.hops[0]))
-        else:
-            for hop in _deliveries(route):
-                waits[route.noc, hop].add((route.noc, hop.dst))
+            waits[nodes.number(hop)].add(nodes.number(following))
+        if route.hops and _class_of(route.hops[0]) == TrafficClass.RESPONSE:
+            waits[nodes.number(route.src)].add(nodes.number(route.hops[0]))
+            continue
+        for hop in _deliveries(route):
+            waits[nodes.number(hop)].add(nodes.number(hop.dst))
+    links = _Links(machine, noc)
+    for node in nodes.values:
+        if isinstance(node, Hop):
+            links.look_up(node)
     try:
         TopologicalSorter(waits).prepare()
     except CycleError as error:
-        cycle = ", which waits for ".join(_node_name(*node) for node in reversed(error.args[1]))
-        raise InternalError(f"route: the routes can deadlock: {cycle}") from error
+        cycle = ", which waits for ".join(_node_name(nodes.values[number]) for number in reversed(error.args[1]))
+        raise InternalError(f"route: the routes on NoC {noc} can deadlock: {cycle}") from error
 
 
-_Node: TypeAlias = tuple[int, Hop | Coord]
-"""A NoC, and on it a channel or the interface at a position."""
+_Node: TypeAlias = Hop | Coord
+"""A channel, or the interface at a position."""
+
+
+class _Nodes:
+    """Dense numbers for the nodes of a graph. Routes share their hops, so an object is hashed by value only once."""
+
+    def __init__(self) -> None:
+        self.values: list[_Node] = []
+        self._by_value: dict[_Node, int] = {}
+        self._by_object: dict[int, int] = {}
+
+    def number(self, node: _Node) -> int:
+        """Return the number of `node`, which must outlive this table."""
+        known = self._by_object.get(id(node))
+        if known is None:
+            known = self._by_object[id(node)] = self._by_value.setdefault(node, len(self.values))
+            if known == len(self.values):
+                self.values.append(node)
+        return known
 
 
 def _successions(route: Route) -> Iterator[tuple[Hop, Hop]]:
@@ -81,30 +108,51 @@ def _deliveries(route: Route) -> tuple[Hop, ...]:
     return route.hops[-1:] if isinstance(route, UnicastRoute) else route.hops
 
 
-def _node_name(noc: int, node: Hop | Coord) -> str:
+def _node_name(node: _Node) -> str:
     if isinstance(node, Coord):
-        return f"the interface at {node} on NoC {noc}"
-    return f"the link {node.src} -> {node.dst} of NoC {noc} on vc {node.vc}"
+        return f"the interface at {node}"
+    return f"the link {node.src} -> {node.dst} on vc {node.vc}"
 
 
 def _class_of(hop: Hop) -> int:
     return hop.vc >> 1
 
 
-def _check_link(machine: Machine, noc: int, hop: Hop) -> None:
-    network = machine.nocs[noc]
-    (x, y), sizes = (hop.src.x, hop.src.y), (machine.columns, machine.rows)
-    if network.topology is Topology.TORUS:
-        ends = [((x + network.x_step) % sizes[0], y), (x, (y + network.y_step) % sizes[1])]
-    else:
-        ends = [(x - 1, y), (x + 1, y), (x, y - 1), (x, y + 1)]
-    inside = all(0 <= c.x < sizes[0] and 0 <= c.y < sizes[1] for c in (hop.src, hop.dst))
-    if not inside or hop.src == hop.dst or (hop.dst.x, hop.dst.y) not in ends:
-        raise InternalError(f"route: NoC {noc} has no link {hop.src} -> {hop.dst}")
+class _Links:
+    """What one NoC's links are. Routes share hops, so an object is looked at only once; hops must outlive this."""
+
+    def __init__(self, machine: Machine, noc: int) -> None:
+        self.machine = machine
+        self.noc = noc
+        self._known: dict[int, tuple[int, bool]] = {}
+
+    def look_up(self, hop: Hop) -> tuple[int, bool]:
+        """Return the rank of the hop's axis in the NoC's order, and whether the hop crosses the wrap of its ring.
+
+        Raises `InternalError` if there is no such link.
+        """
+        known = self._known.get(id(hop))
+        if known is None:
+            known = self._known[id(hop)] = self._examine(hop)
+        return known
+
+    def _examine(self, hop: Hop) -> tuple[int, bool]:
+        noc, columns, rows = self.machine.nocs[self.noc], self.machine.columns, self.machine.rows
+        x, y = hop.src.x, hop.src.y
+        if noc.topology is Topology.TORUS:
+            ends = [((x + noc.x_step) % columns, y), (x, (y + noc.y_step) % rows)]
+        else:
+            ends = [(x - 1, y), (x + 1, y), (x, y - 1), (x, y + 1)]
+        inside = all(0 <= c.x < columns and 0 <= c.y < rows for c in (hop.src, hop.dst))
+        if not inside or hop.src == hop.dst or (hop.dst.x, hop.dst.y) not in ends:
+            raise InternalError(f"route: NoC {self.noc} has no link {hop.src} -> {hop.dst}")
+        steps = (hop.dst.x - x, hop.dst.y - y)
+        wraps = noc.topology is Topology.TORUS and steps not in ((noc.x_step, 0), (0, noc.y_step))
+        return noc.order.index("x" if steps[1] == 0 else "y"), wraps
 
 
-def _check_route(problem: RouteProblem, route: Route) -> None:
-    """Check links, continuity, axis order and virtual channels, and where the route ends."""
+def _check_ends(problem: RouteProblem, route: Route) -> None:
+    """Check that the route starts and ends where it should, and the class of its packets."""
     if isinstance(route, MulticastRoute):
         allowed = {TrafficClass.MULTICAST}
         members = {problem.machine.cores[number] for number in problem.core_sets[route.targets].cores}
@@ -121,30 +169,23 @@ def _check_route(problem: RouteProblem, route: Route) -> None:
         raise InternalError(f"route: {_route_name(route)} does not end where it should")
     if route.hops and _class_of(route.hops[0]) not in allowed:
         raise InternalError(f"route: {_route_name(route)} is on vc {route.hops[0].vc}, of another class")
-    _check_hops(problem.machine, route)
 
 
-def _check_hops(machine: Machine, route: Route) -> None:
-    noc = machine.nocs[route.noc]
-    # Of the packet at each router: the position of its last hop's axis in the order, and whether it crossed the wrap.
+def _check_hops(links: _Links, route: Route) -> None:
+    """Check links, continuity, axis order and virtual channels."""
+    # Of the packet at each router: the rank of the axis it moves along, and whether it has crossed the wrap.
     states: dict[Coord, tuple[int, bool]] = {route.src: (-1, False)}
     for hop in route.hops:
-        _check_link(machine, route.noc, hop)
-        if hop.src not in states or hop.dst in states:
+        rank, wraps = links.look_up(hop)
+        state = states.get(hop.src)
+        if state is None or hop.dst in states:
             raise InternalError(f"route: {_route_name(route)} is broken or comes back at {hop.src} -> {hop.dst}")
-        before, crossed = states[hop.src]
-        turn = noc.order.index("x" if hop.src.y == hop.dst.y else "y")
-        if turn < before:
-            raise InternalError(f"route: {_route_name(route)} turns at {hop.src} against the order `{noc.order}`")
-        crossed = _wraps(noc, hop) or (crossed and turn == before)
+        if rank < state[0]:
+            raise InternalError(f"route: {_route_name(route)} turns at {hop.src} against the order of its NoC")
+        crossed = wraps or (state[1] and rank == state[0])
         if hop.vc != 2 * _class_of(route.hops[0]) + crossed:
             raise InternalError(f"route: {_route_name(route)} has vc {hop.vc} at {hop.src} -> {hop.dst}")
-        states[hop.dst] = turn, crossed
-
-
-def _wraps(noc: Noc, hop: Hop) -> bool:
-    steps = (hop.dst.x - hop.src.x, hop.dst.y - hop.src.y)
-    return noc.topology is Topology.TORUS and steps not in ((noc.x_step, 0), (0, noc.y_step))
+        states[hop.dst] = rank, crossed
 
 
 def _route_name(route: Route) -> str:
@@ -192,11 +233,17 @@ def _check_traffic(problem: RouteProblem, solution: RouteSolution) -> None:
     if needed.keys() != routes.keys():
         missing, spare = sorted(needed.keys() - routes.keys()), sorted(routes.keys() - needed.keys())
         raise InternalError(f"route: {len(missing)} routes are missing {missing[:3]}, {len(spare)} spare {spare[:3]}")
-    links: Counter[tuple[int, Coord, Coord]] = Counter()
+    by_hop: Counter[tuple[int, int]] = Counter()
+    hops: dict[tuple[int, int], Hop] = {}
     for identity, nbytes in needed.items():
-        if nbytes:
-            for hop in routes[identity].hops:
-                links[identity[0], hop.src, hop.dst] += nbytes
+        for hop in routes[identity].hops if nbytes else ():
+            # Routes share their hops; an object is hashed by value only once.
+            by_hop[identity[0], id(hop)] += nbytes
+            hops[identity[0], id(hop)] = hop
+    links: Counter[tuple[int, Coord, Coord]] = Counter()
+    for (noc, number), nbytes in by_hop.items():
+        hop = hops[noc, number]
+        links[noc, hop.src, hop.dst] += nbytes
     busiest = max(links.values(), default=0)
     if busiest != solution.max_link_load:
         raise InternalError(f"route: stated load {solution.max_link_load} of the busiest link, recomputed {busiest}")

@@ -20,7 +20,7 @@ X_AXIS, Y_AXIS = 0, 1
 class Network:
     """The routes of one NoC on a grid of `columns` x `rows` routers.
 
-    Lines (straight runs of hops) are built once and shared by all routes.
+    Hops and lines (straight runs of hops) are built once and shared by all routes.
     """
 
     def __init__(self, noc: Noc, columns: int, rows: int) -> None:
@@ -28,6 +28,7 @@ class Network:
         self.steps = (noc.x_step, noc.y_step)
         self.torus = noc.topology is Topology.TORUS
         self.first_axis = X_AXIS if noc.order == "xy" else Y_AXIS
+        self._hops: dict[tuple[int, int, int, int, int], Hop] = {}
         self._lines: dict[tuple[int, int, int, int, TrafficClass], tuple[Hop, ...]] = {}
 
     def unicast(self, src: Coord, dst: Coord, traffic: TrafficClass) -> tuple[Hop, ...]:
@@ -78,10 +79,15 @@ class Network:
         while position != end:
             following = (position + step) % self.sizes[axis]
             crossed = crossed or following != position + step
-            vc = virtual_channel(traffic, crossed)
-            hops.append(Hop(_coord(axis, line, position), _coord(axis, line, following), vc))
+            hops.append(self._hop(axis, line, position, following, virtual_channel(traffic, crossed)))
             position = following
         return tuple(hops)
+
+    def _hop(self, axis: int, line: int, start: int, end: int, vc: int) -> Hop:
+        key = (axis, line, start, end, vc)
+        if key not in self._hops:
+            self._hops[key] = Hop(_coord(axis, line, start), _coord(axis, line, end), vc)
+        return self._hops[key]
 
 
 @cache
