@@ -127,7 +127,7 @@ def read_weights(path: Path) -> dict[str, Array]:
     from safetensors import SafetensorError, deserialize
 
     try:
-        entries = deserialize(path.read_bytes())
+        entries = deserialize(path.read_bytes())  # type: ignore[no-untyped-call]
     except OSError as error:
         raise bad_input("E0525", f"cannot read weights file `{path}`: {error.strerror or error}") from error
     except SafetensorError as error:

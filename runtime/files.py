@@ -1,7 +1,6 @@
 """Read and write files so that a failure is one sentence and leaves nothing half-written."""
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,29 +32,15 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
     Raises E0530 when the file cannot be written.
     """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise _cannot_write(path, error) from error
-    try:
-        with os.fdopen(descriptor, "wb") as file:
+        with temporary.open("wb") as file:
             yield file
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
+        temporary.replace(path)
     except OSError as error:
-        raise _cannot_write(path, error) from error
+        raise bad_input("E0530", f"cannot write `{path}`: {error.strerror or error}") from error
     finally:
-        Path(temporary).unlink(missing_ok=True)
-
-
-def _cannot_write(path: Path, error: OSError) -> Exception:
-    return bad_input("E0530", f"cannot write `{path}`: {error.strerror or error}")
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+        temporary.unlink(missing_ok=True)
 
 
 def _near(path: Path) -> list[str]:
