@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from compiler.diagnostics import Source
+from compiler.diagnostics import DiagnosticError, Source
 from runtime.errors import bad_input
 
 
@@ -34,13 +34,21 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
+        file = temporary.open("wb")
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    try:
+        with file:
             yield file
         temporary.replace(path)
     except OSError as error:
-        raise bad_input("E0530", f"cannot write `{path}`: {error.strerror or error}") from error
+        raise _cannot_write(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _cannot_write(path: Path, error: OSError) -> DiagnosticError:
+    return bad_input("E0530", f"cannot write `{path}`: {error.strerror or error}")
 
 
 def _near(path: Path) -> list[str]:

@@ -40,9 +40,13 @@ def _write_half(path: Path) -> None:
         raise ZeroDivisionError
 
 
-def test_a_folder_that_is_not_there_is_a_diagnostic(tmp_path: Path) -> None:
-    with pytest.raises(DiagnosticError, match="E0530"), replacing(tmp_path / "absent/out"):
+@pytest.mark.parametrize("place", ["absent/out", "file/out", "folder"])
+def test_a_place_that_cannot_be_written_is_a_diagnostic(place: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(DiagnosticError, match="E0530"), replacing(tmp_path / place):
         pass
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_a_source_keeps_the_name_the_user_gave(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
