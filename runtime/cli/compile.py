@@ -70,7 +70,7 @@ def _emit(form: str | None, program: Program) -> str | None:
         case "graph":
             return print_graph(compiled.graph)
         case "stages":
-            return print_stages(compiled.stage_graph)
+            return print_stages(compiled.stage_graph, compiled.image.machine)
         case "asm":
             return print_image(compiled.image)
         case _:
