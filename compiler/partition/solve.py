@@ -14,7 +14,7 @@ from compiler.diagnostics import Diagnostic, DiagnosticError, Label
 from compiler.numerics.layout import page_bytes
 from compiler.partition.mapping import Candidate, Context, candidates, smallest_l1
 from compiler.partition.nest import GatherBody, Workload
-from compiler.partition.stages import Sharing, Stage, StageGraph, deliveries, loops
+from compiler.partition.stages import Stage, StageGraph, deliveries, loops, semaphores
 from compiler.place.problem import Block
 from compiler.place.solve import fits
 from compiler.program.image import Role
@@ -113,7 +113,7 @@ class _Solver:
                 low = middle + 1
             else:
                 best, high = picked, middle
-        if best is None or not self.semaphores_suffice(best, start):
+        if best is None or semaphores([c.stage for c in best]) > self.machine.semaphores:
             return None
         return _Epoch(tuple(c.stage for c in best), self.cycles(best, start))
 
@@ -150,23 +150,6 @@ class _Solver:
         rate = len(self.machine.dram.channels) * self.machine.dram.bytes_per_cycle
         dram = ceil(sum(candidate.estimate.dram_bytes for candidate in picked) / rate)
         return self.machine.core.launch + max(*ends, dram)
-
-    def semaphores_suffice(self, picked: Sequence[Candidate], start: int) -> bool:
-        """Whether every core has the semaphores for its multicasts and for the announcements of pages in L1."""
-        storages = self.workload.storages
-        for candidate in picked:
-            needed = 2 * sum(plan.sharing is not Sharing.NONE for plan in candidate.stage.operands)
-            sources = {
-                storages[access.storage].producer - start
-                for access, plan in zip(
-                    self.workload.nests[candidate.stage.nest].operands, candidate.stage.operands, strict=True
-                )
-                if plan.from_l1
-            }
-            needed += sum(picked[source].stage.cores for source in sources)
-            if needed > self.machine.semaphores:
-                return False
-        return True
 
     def refuse(self, nest_index: int) -> None:
         nest = self.workload.nests[nest_index]

@@ -1,5 +1,6 @@
 """The stage graph: which part of which tensor on which core of a core grid, and which stages are resident together."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from math import prod
@@ -218,3 +219,10 @@ def l1_bytes(machine: Machine, workload: Workload, stage: Stage) -> int:
     """Return the L1 bytes that a stage's cbs take on each of its cores, with alignment."""
     align = machine.l1_alignment
     return sum(-(-size // align) * align for size in l1_slots(machine, workload, stage))
+
+
+def semaphores(stages: Sequence[Stage]) -> int:
+    """Return the semaphores that each core of an epoch needs: two per multicast, and one per core that announces
+    pages."""
+    shared = (sum(plan.sharing is not Sharing.NONE for plan in stage.operands) for stage in stages)
+    return 2 * max(shared, default=0) + sum(stage.cores for stage in stages if stage.shard)

@@ -1,0 +1,1 @@
+"""Emit the programs of every core from placed stages."""

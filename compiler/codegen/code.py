@@ -1,0 +1,59 @@
+"""Write one thread's instructions, with loops as `with` blocks and addresses as sums over their counters."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from compiler.program.image import Code
+from compiler.program.instructions import Affine, End, Instruction, Loop
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """The counter of an open loop, outermost depth 0; -1 stands for a loop of one iteration, which is not emitted."""
+
+    depth: int
+
+
+Term: TypeAlias = tuple[int, Counter]
+"""A coefficient and the counter that it multiplies."""
+
+
+def affine(constant: int, terms: Sequence[Term] = ()) -> Affine:
+    """Return `constant` plus the sum of `terms`."""
+    depth = max((counter.depth for _, counter in terms), default=-1)
+    coefficients = [0] * (depth + 1)
+    for coefficient, counter in terms:
+        if counter.depth >= 0:
+            coefficients[counter.depth] += coefficient
+    while coefficients and coefficients[-1] == 0:
+        coefficients.pop()
+    return Affine(constant, tuple(coefficients))
+
+
+class CodeBuilder:
+    """Collects instructions that all have the same origin."""
+
+    def __init__(self, origin: int) -> None:
+        self._origin = origin
+        self._instructions: list[Instruction] = []
+        self._depth = 0
+
+    def emit(self, *instructions: Instruction) -> None:
+        self._instructions.extend(instructions)
+
+    @contextmanager
+    def loop(self, count: int) -> Iterator[Counter]:
+        """Repeat what is emitted inside `count` times; yields the counter."""
+        if count == 1:
+            yield Counter(-1)
+            return
+        self.emit(Loop(count))
+        self._depth += 1
+        yield Counter(self._depth - 1)
+        self._depth -= 1
+        self.emit(End())
+
+    def build(self) -> Code:
+        return Code(tuple(self._instructions), (self._origin,) * len(self._instructions))

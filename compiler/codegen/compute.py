@@ -1,0 +1,271 @@
+"""The compute thread of a core.
+
+All bodies share one walk over the stage's loops: wait for the operands that become available at a level, reserve room
+for a unit of the result at its level, and at the innermost levels begin, continue and finish one block of the result.
+Registers: the block's accumulators first (or register 0), scratch after them.
+"""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from math import prod
+
+from compiler.codegen.code import CodeBuilder, Counter, Term, affine
+from compiler.codegen.frame import Frame
+from compiler.numerics import DType, Expr
+from compiler.partition.cost import register_block
+from compiler.partition.nest import Access, ContractBody, GatherBody, MapBody, ReduceBody
+from compiler.program.image import Code, Kernel, Operand, Spread
+from compiler.program.instructions import (
+    Affine,
+    CbTile,
+    Combine,
+    DstTile,
+    Fill,
+    Map,
+    Mask,
+    Matmul,
+    Pack,
+    Pop,
+    Push,
+    Reduce,
+    Reserve,
+    Wait,
+)
+
+
+@dataclass
+class KernelTable:
+    """The image's kernels, each once."""
+
+    numbers: dict[Kernel, int] = field(default_factory=dict)
+
+    def number(self, kernel: Kernel) -> int:
+        return self.numbers.setdefault(kernel, len(self.numbers))
+
+
+def compute_code(frame: Frame, kernels: KernelTable, origin: int) -> Code:
+    """Return the compute thread; a gather has none."""
+    if frame.gathers:
+        return Code()
+    writer = _Writer(frame, kernels, origin)
+    writer.walk(0, [])
+    return writer.code.build()
+
+
+class _Writer:
+    def __init__(self, frame: Frame, kernels: KernelTable, origin: int) -> None:
+        self.frame = frame
+        self.kernels = kernels
+        self.code = CodeBuilder(origin)
+        self.rows = frame.loops[frame.rank - 2].step
+        self.columns = frame.loops[frame.rank - 1].step
+
+    def walk(self, level: int, counters: Sequence[Counter]) -> None:
+        """Emit the loops from `level` on."""
+        frame = self.frame
+        if level == frame.unit_level:
+            self.code.emit(Reserve(frame.out_cb, frame.unit))
+        held = [number for number, plan in enumerate(frame.stage.operands) if plan.level == level]
+        self.code.emit(*(Wait(number, self.pages(number)) for number in held))
+        if level == frame.rank:
+            self.begin()
+        if level == len(frame.loops):
+            self.step(counters)
+        else:
+            with self.code.loop(frame.loops[level].count) as counter:
+                self.walk(level + 1, [*counters, counter])
+        if level == frame.rank:
+            self.finish(counters)
+        self.code.emit(*(Pop(number, self.pages(number)) for number in held))
+        if level == frame.unit_level:
+            self.code.emit(Push(frame.out_cb, frame.unit))
+
+    def pages(self, number: int) -> int:
+        return prod(self.frame.extents(number))
+
+    def begin(self) -> None:
+        """Start the accumulators of one block."""
+        match self.frame.nest.body:
+            case ReduceBody() as body:
+                self.code.emit(Fill(0, body.body.dtype, _neutral(body.combine, body.body.dtype)))
+            case ContractBody() as body:
+                self.begin_products(_accumulator(body))
+
+    def begin_products(self, dtype: DType) -> None:
+        frame, block = self.frame, self.rows * self.columns
+        if not frame.partials:
+            self.code.emit(*(Fill(register, dtype, 0) for register in range(block)))
+            return
+        self.code.emit(Reserve(frame.partial_cb, block), Fill(0, dtype, 0))
+        with self.code.loop(block) as tile:
+            self.code.emit(Pack(0, frame.partial_cb, affine(0, [(1, tile)]), accumulate=False, mask=None))
+
+    def step(self, counters: Sequence[Counter]) -> None:
+        """Take one block of the reduced axes into the accumulators."""
+        match self.frame.nest.body:
+            case ReduceBody() as body:
+                self.combine(body, counters)
+            case ContractBody() as body:
+                self.multiply(body, counters)
+
+    def combine(self, body: ReduceBody, counters: Sequence[Counter]) -> None:
+        frame = self.frame
+        last = len(frame.loops) - 1
+        with self.code.loop(frame.loops[last].step) as inner:
+            term = [(last, inner)]
+            operands = self.operands(range(body.body_operands), counters, {}, term)
+            self.map(body.body, operands, 1)
+            row = frame.tile_coordinate(body.row_axis, counters, {}, term)
+            column = frame.tile_coordinate(body.column_axis, counters, {}, term)
+            mask = Mask(body.rows, row, body.columns, column)
+            self.code.emit(Reduce(body.combine, body.axis, body.body.dtype, 0, 1, mask))
+
+    def multiply(self, body: ContractBody, counters: Sequence[Counter]) -> None:
+        frame = self.frame
+        if not frame.partials:
+            self.code.emit(self.matmul(body, counters, [], self.rows, self.columns, clear=False))
+            return
+        height, width = register_block(frame.machine, self.rows, self.columns)
+        with self.code.loop(self.rows // height) as down, self.code.loop(self.columns // width) as across:
+            inner: list[tuple[int, int, Counter]] = [(frame.rank - 2, height, down), (frame.rank - 1, width, across)]
+            self.code.emit(self.matmul(body, counters, inner, height, width, clear=True))
+            corner = [(height * self.columns, down), (width, across)]
+            for register in range(height * width):
+                row, column = divmod(register, width)
+                offset = affine(row * self.columns + column, corner)
+                self.code.emit(Pack(register, frame.partial_cb, offset, accumulate=True, mask=None))
+
+    def matmul(
+        self,
+        body: ContractBody,
+        counters: Sequence[Counter],
+        inner: Sequence[tuple[int, int, Counter]],
+        rows: int,
+        columns: int,
+        clear: bool,
+    ) -> Matmul:
+        """Multiply the block at `counters`, or the part of it that `inner` ((axis, tiles, counter)) picks."""
+        frame = self.frame
+        a, b = frame.local_strides(0), frame.local_strides(1)
+        row, column, last = frame.rank - 2, frame.rank - 1, len(frame.loops) - 1
+        return Matmul(
+            dst=0,
+            a=0,
+            a_offset=self.scaled(0, a, counters, inner),
+            a_row=a[row],
+            a_inner=a[last],
+            b=1,
+            b_offset=self.scaled(1, b, counters, inner),
+            b_inner=b[last],
+            b_column=b[column],
+            rows=rows,
+            columns=columns,
+            inner=frame.loops[last].step,
+            dtype=body.dtype,
+            transpose_a=body.transpose_a,
+            transpose_b=body.transpose_b,
+            clear=clear,
+        )
+
+    def scaled(
+        self,
+        number: int,
+        strides: Sequence[int],
+        counters: Sequence[Counter],
+        inner: Sequence[tuple[int, int, Counter]],
+    ) -> Affine:
+        terms = self.frame.block_terms(number, counters)
+        return affine(0, terms + [(strides[axis] * tiles, counter) for axis, tiles, counter in inner])
+
+    def finish(self, counters: Sequence[Counter]) -> None:
+        """Turn the accumulators of one block into its result."""
+        match self.frame.nest.body:
+            case MapBody(expr=expr):
+                self.finish_map(expr, counters)
+            case ReduceBody() as body:
+                extras = self.operands(range(body.body_operands, len(self.frame.nest.operands)), counters, {}, [])
+                self.map(body.epilogue, [(_REGISTER[body.body.dtype], DstTile(0)), *extras], 0)
+                self.pack(0, affine(0), counters, {}, [])
+            case ContractBody() as body if self.frame.partials:
+                self.finish_partials(body, counters)
+            case ContractBody() as body:
+                self.finish_registers(body, counters)
+            case GatherBody():
+                pass
+
+    def finish_map(self, expr: Expr, counters: Sequence[Counter]) -> None:
+        frame = self.frame
+        with self.code.loop(self.columns) as column:
+            inner = [(frame.rank - 1, column)]
+            self.map(expr, self.operands(range(len(frame.nest.operands)), counters, {}, inner), 0)
+            self.pack(0, affine(0, [(1, column)]), counters, {}, inner)
+
+    def finish_registers(self, body: ContractBody, counters: Sequence[Counter]) -> None:
+        frame = self.frame
+        for register in range(self.rows * self.columns):
+            row, column = divmod(register, self.columns)
+            here = {frame.rank - 2: row, frame.rank - 1: column}
+            extras = self.operands(range(2, len(frame.nest.operands)), counters, here, [])
+            if not body.epilogue.is_identity:
+                accumulated = (_REGISTER[_accumulator(body)], DstTile(register))
+                self.map(body.epilogue, [accumulated, *extras], register)
+            self.pack(register, self.out_offset(row, column, counters, []), counters, here, [])
+
+    def finish_partials(self, body: ContractBody, counters: Sequence[Counter]) -> None:
+        frame, block = self.frame, self.rows * self.columns
+        self.code.emit(Push(frame.partial_cb, block), Wait(frame.partial_cb, block))
+        with ExitStack() as stack:
+            row = stack.enter_context(self.code.loop(self.rows))
+            column = stack.enter_context(self.code.loop(self.columns))
+            inner: list[Term] = [(frame.rank - 2, row), (frame.rank - 1, column)]
+            page = affine(0, [(self.columns, row), (1, column)])
+            accumulated = (_REGISTER[_accumulator(body)], CbTile(frame.partial_cb, page))
+            extras = self.operands(range(2, len(frame.nest.operands)), counters, {}, inner)
+            self.map(body.epilogue, [accumulated, *extras], 0)
+            self.pack(0, self.out_offset(0, 0, counters, inner), counters, {}, inner)
+        self.code.emit(Pop(frame.partial_cb, block))
+
+    def out_offset(self, row: int, column: int, counters: Sequence[Counter], inner: Sequence[Term]) -> Affine:
+        """Page of a contraction's tile inside the unit, which spans all columns of the core."""
+        loop = self.frame.loops[self.frame.rank - 1]
+        width = loop.step * loop.count
+        terms = [(loop.step, counters[self.frame.rank - 1])]
+        terms += [(width if axis == self.frame.rank - 2 else 1, counter) for axis, counter in inner]
+        return affine(row * width + column, terms)
+
+    def operands(
+        self, numbers: range, counters: Sequence[Counter], here: dict[int, int], inner: Sequence[Term]
+    ) -> list[tuple[Operand, CbTile | DstTile]]:
+        """Return operands of a kernel and where their tiles are."""
+        found: list[tuple[Operand, CbTile | DstTile]] = []
+        for number in numbers:
+            access: Access = self.frame.nest.operands[number]
+            dtype = self.frame.workload.storages[access.storage].dtype
+            offset = self.frame.used_at(number, counters, here, inner)
+            found.append((Operand(dtype, access.spread), CbTile(number, offset)))
+        return found
+
+    def map(self, expr: Expr, operands: Sequence[tuple[Operand, CbTile | DstTile]], dst: int) -> None:
+        kernel = self.kernels.number(Kernel(expr, tuple(operand for operand, _ in operands)))
+        self.code.emit(Map(kernel, dst, tuple(place for _, place in operands)))
+
+    def pack(
+        self, register: int, offset: Affine, counters: Sequence[Counter], here: dict[int, int], inner: Sequence[Term]
+    ) -> None:
+        mask = self.frame.out_mask(counters[: self.frame.rank], here, inner)
+        self.code.emit(Pack(register, self.frame.out_cb, offset, accumulate=False, mask=mask))
+
+
+_REGISTER = {dtype: Operand(dtype, Spread.NONE) for dtype in DType}
+
+
+def _accumulator(body: ContractBody) -> DType:
+    return DType.I32 if body.dtype is DType.I32 else DType.F32
+
+
+def _neutral(combine: Combine, dtype: DType) -> float | int:
+    """The value that does not change a combination."""
+    infinity: float | int = 2**31 - 1 if dtype is DType.I32 else float("inf")
+    lowest: float | int = -(2**31) if dtype is DType.I32 else float("-inf")
+    return {Combine.SUM: 0, Combine.PROD: 1, Combine.MIN: infinity, Combine.MAX: lowest}[combine]

@@ -1,0 +1,133 @@
+"""What the three thread emitters of a core share: its loops, its cbs and where its tiles lie."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from compiler.codegen.code import Counter, Term, affine
+from compiler.codegen.plan import StagePlan
+from compiler.numerics import TILE, TileGrid
+from compiler.partition.nest import GatherBody, Nest, Workload
+from compiler.partition.stages import (
+    Loop,
+    box,
+    has_partials,
+    keeps_result,
+    load_extents,
+    loops,
+    unit_pages,
+)
+from compiler.program.image import CoreSet
+from compiler.program.instructions import Affine, Mask
+from compiler.target import Machine
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """How the image numbers things: tensors in DRAM and in L1 by storage, index maps by nest, networks by stream of the
+    epoch, core sets of the epoch."""
+
+    dram: dict[int, int]
+    shard: dict[int, int]
+    index_map: dict[int, int]
+    nocs: tuple[int, ...]
+    core_sets: tuple[CoreSet, ...]
+
+
+class Frame:
+    """One core's view of its stage.
+
+    `counters` arguments hold the counters of the stage's first loops, outermost first. Operand cbs are numbered from 0,
+    `out_cb` and `partial_cb` follow.
+    """
+
+    def __init__(self, machine: Machine, workload: Workload, names: Names, plan: StagePlan, core: int) -> None:
+        self.machine = machine
+        self.workload = workload
+        self.names = names
+        self.core_sets = names.core_sets
+        self.plan = plan
+        self.core = core
+        self.stage = plan.stage
+        self.nest: Nest = workload.nests[plan.stage.nest]
+        self.loops: tuple[Loop, ...] = loops(self.nest, self.stage, core)
+        self.box = box(self.nest, self.stage, core)
+        self.rank = len(self.nest.out_dims)
+        self.gathers = isinstance(self.nest.body, GatherBody)
+        self.out_cb = 0 if self.gathers else len(self.nest.operands)
+        self.partial_cb = self.out_cb + 1
+        self.partials = has_partials(machine, self.nest, self.loops)
+        self.keeps = keeps_result(machine, workload, self.stage)
+        self.unit = unit_pages(self.nest, self.loops)
+
+    @property
+    def unit_level(self) -> int:
+        """Loops around the handing over of one unit of the result."""
+        return self.rank if self.unit == self.loops[self.rank - 1].step else self.rank - 1
+
+    def extents(self, number: int) -> tuple[int, ...]:
+        """Tiles per axis that one load of operand `number` spans."""
+        return load_extents(self.nest.operands[number], self.stage.operands[number].level, self.loops)
+
+    def local_strides(self, number: int) -> tuple[int, ...]:
+        """Page step per axis inside the block of operand `number`; 0 where the operand does not depend on the axis."""
+        strides, step = [], 1
+        access = self.nest.operands[number]
+        for extent, stride in reversed(tuple(zip(self.extents(number), access.strides, strict=True))):
+            strides.append(step if stride else 0)
+            step *= extent
+        return tuple(reversed(strides))
+
+    def page(self, number: int, counters: Sequence[Counter], inner: Sequence[Term]) -> Affine:
+        """Page of operand `number` in its tensor; `inner` adds (axis, counter) for loops inside the block."""
+        access = self.nest.operands[number]
+        base = access.offset + sum(s * low for s, (low, _) in zip(access.strides, self.box, strict=True))
+        level = self.stage.operands[number].level
+        terms = [
+            (access.strides[loop.axis] * loop.step, counter)
+            for loop, counter in zip(self.loops[:level], counters, strict=False)
+        ]
+        return affine(base, terms + [(access.strides[axis], counter) for axis, counter in inner])
+
+    def used_at(
+        self, number: int, counters: Sequence[Counter], constants: dict[int, int], inner: Sequence[Term]
+    ) -> Affine:
+        """Page of operand `number` in its cb, from the read pointer, for the iteration that `counters` (of the loops
+        inside its level), `constants` (tiles by axis) and `inner` ((axis, counter) pairs) point to."""
+        strides = self.local_strides(number)
+        terms = self.block_terms(number, counters) + [(strides[axis], counter) for axis, counter in inner]
+        return affine(sum(strides[axis] * tiles for axis, tiles in constants.items()), terms)
+
+    def block_terms(self, number: int, counters: Sequence[Counter]) -> list[Term]:
+        """Where the loops inside the level of operand `number` stand in its block, in pages."""
+        strides = self.local_strides(number)
+        level = self.stage.operands[number].level
+        inside = list(zip(self.loops, counters, strict=False))[level:]
+        return [(strides[loop.axis] * loop.step, counter) for loop, counter in inside]
+
+    def out_page(self, counters: Sequence[Counter], inner: Sequence[Term]) -> Affine:
+        """Page of the result in its tensor."""
+        strides = TileGrid(self.nest.shape).strides
+        base = sum(stride * low for stride, (low, _) in zip(strides, self.box, strict=False))
+        terms = [
+            (strides[loop.axis] * loop.step, counter)
+            for loop, counter in zip(self.loops[: self.unit_level], counters, strict=False)
+        ]
+        return affine(base, terms + [(strides[axis], counter) for axis, counter in inner])
+
+    def tile_coordinate(
+        self, axis: int, counters: Sequence[Counter], constants: dict[int, int], inner: Sequence[Term]
+    ) -> Affine:
+        """Tile coordinate along `axis` of the iteration at hand."""
+        loop = self.loops[axis]
+        terms = [(loop.step, counters[axis])] if axis < len(counters) else []
+        terms += [(1, counter) for where, counter in inner if where == axis]
+        return affine(self.box[axis][0] + constants.get(axis, 0), terms)
+
+    def out_mask(self, counters: Sequence[Counter], constants: dict[int, int], inner: Sequence[Term]) -> Mask | None:
+        """The mask of a tile of the result, None where every tile is full."""
+        *_, rows, columns = TileGrid(self.nest.shape).matrix_shape
+        if rows % TILE == 0 and columns % TILE == 0:
+            return None
+        row = self.tile_coordinate(self.rank - 2, counters, constants, inner)
+        column = self.tile_coordinate(self.rank - 1, counters, constants, inner)
+        return Mask(rows, row, columns, column)

@@ -1,0 +1,158 @@
+"""The read and the write thread of a core: operands in, results out."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+from compiler.codegen.code import CodeBuilder, Counter, Term, affine
+from compiler.codegen.frame import Frame
+from compiler.codegen.plan import Share
+from compiler.partition.stages import deliveries
+from compiler.program.image import Code
+from compiler.program.instructions import (
+    ZERO,
+    Await,
+    Barrier,
+    Gather,
+    Multicast,
+    Pop,
+    Push,
+    Read,
+    Reserve,
+    SemInc,
+    SemWait,
+    Thread,
+    Wait,
+    Write,
+)
+
+
+def read_code(frame: Frame, origin: int) -> Code:
+    """Return the read thread: it loads its operands in the order in which they are needed."""
+    code = CodeBuilder(origin)
+    if frame.gathers:
+        _gather(frame, code)
+    else:
+        _loads(frame, code, Thread.READ, 0, [])
+    return code.build()
+
+
+def write_code(frame: Frame, origin: int) -> Code:
+    """Return the write thread: it loads what is assigned to it, and stores and announces the result unit by unit."""
+    code = CodeBuilder(origin)
+    _units(frame, code, 0, [])
+    if frame.stage.to_dram and frame.keeps:
+        code.emit(Barrier())
+    return code.build()
+
+
+def _loads(frame: Frame, code: CodeBuilder, thread: Thread, level: int, counters: Sequence[Counter]) -> None:
+    """Emit the loads of `thread` at `level` and deeper."""
+    levels = [plan.level for plan in frame.stage.operands if plan.thread is thread]
+    for number, plan in enumerate(frame.stage.operands):
+        if plan.thread is thread and plan.level == level:
+            _load(frame, code, number, counters)
+    if any(deeper > level for deeper in levels):
+        with code.loop(frame.loops[level].count) as counter:
+            _loads(frame, code, thread, level + 1, [*counters, counter])
+
+
+def _units(frame: Frame, code: CodeBuilder, level: int, counters: Sequence[Counter]) -> None:
+    """Emit the write thread: loads on the way, the handing over of a unit at its level."""
+    if level == frame.unit_level:
+        if not frame.gathers:
+            _loads(frame, code, Thread.WRITE, level, counters)
+        _drain(frame, code, counters)
+        return
+    for number, plan in enumerate(frame.stage.operands):
+        if plan.thread is Thread.WRITE and plan.level == level:
+            _load(frame, code, number, counters)
+    with code.loop(frame.loops[level].count) as counter:
+        _units(frame, code, level + 1, [*counters, counter])
+
+
+def _load(frame: Frame, code: CodeBuilder, number: int, counters: Sequence[Counter]) -> None:
+    extents = frame.extents(number)
+    pages = 1
+    for extent in extents:
+        pages *= extent
+    share = frame.plan.shares[number]
+    code.emit(Reserve(number, pages))
+    if share is None:
+        _read_block(frame, code, number, counters, extents)
+    elif frame.plan.cores[frame.core] in _leader_cores(frame, share):
+        _read_block(frame, code, number, counters, extents)
+        _pass_on(frame, code, number, pages, share)
+    else:
+        noc = frame.names.nocs[share.grant_stream]
+        code.emit(SemInc(affine(share.granted), share.leader_set[frame.core], 1, noc))
+        code.emit(SemWait(affine(share.arrived), 1))
+    code.emit(Push(number, pages))
+
+
+def _leader_cores(frame: Frame, share: Share) -> tuple[int, ...]:
+    return frame.core_sets[share.leader_set[frame.core]].cores
+
+
+def _read_block(
+    frame: Frame, code: CodeBuilder, number: int, counters: Sequence[Counter], extents: Sequence[int]
+) -> None:
+    access, plan = frame.nest.operands[number], frame.stage.operands[number]
+    tensor = (frame.names.shard if plan.from_l1 else frame.names.dram)[access.storage]
+    noc = frame.names.nocs[frame.plan.loads[number]]
+    strides = frame.local_strides(number)
+    with ExitStack() as stack:
+        inner: list[Term] = [
+            (axis, stack.enter_context(code.loop(extent))) for axis, extent in enumerate(extents) if extent > 1
+        ]
+        page = frame.page(number, counters, inner)
+        if plan.from_l1:
+            code.emit(Await(tensor, page))
+        offset = affine(0, [(strides[axis], counter) for axis, counter in inner])
+        code.emit(Read(number, offset, tensor, page, noc))
+    code.emit(Barrier())
+
+
+def _pass_on(frame: Frame, code: CodeBuilder, number: int, pages: int, share: Share) -> None:
+    """Send the block that was read to the other members, once all of them have room."""
+    target = share.member_set[frame.core]
+    noc = frame.names.nocs[share.data_stream]
+    others = len(frame.core_sets[target].cores) - 1
+    code.emit(SemWait(affine(share.granted), others))
+    code.emit(Multicast(number, ZERO, pages, target, noc), SemInc(affine(share.arrived), target, 1, noc))
+    plan = frame.stage.operands[number]
+    if plan.buffers == 1 and deliveries(plan.level, frame.loops) > 1:
+        code.emit(Barrier())  # the next block lands on the same bytes
+
+
+def _drain(frame: Frame, code: CodeBuilder, counters: Sequence[Counter]) -> None:
+    """Hand over one unit of the result: to DRAM, to the cores that read it from L1, or both."""
+    stage, plan = frame.stage, frame.plan
+    storage = frame.nest.out
+    code.emit(Wait(frame.out_cb, frame.unit))
+    if stage.to_dram:
+        columns = frame.loops[frame.rank - 1]
+        width = columns.step if frame.unit_level == frame.rank else columns.step * columns.count
+        with code.loop(frame.unit // width) as row, code.loop(width) as column:
+            page = frame.out_page(counters, [(frame.rank - 2, row), (frame.rank - 1, column)])
+            offset = affine(0, [(width, row), (1, column)])
+            code.emit(Write(frame.out_cb, offset, frame.names.dram[storage], page, frame.names.nocs[plan.store]))
+        if not frame.keeps:
+            code.emit(Barrier())
+    if stage.shard:
+        ready = affine(plan.ready + frame.core)
+        code.emit(SemInc(ready, plan.announce_set, frame.unit, frame.names.nocs[plan.announce]))
+    code.emit(Pop(frame.out_cb, frame.unit))
+
+
+def _gather(frame: Frame, code: CodeBuilder) -> None:
+    """Assemble the result in its cb, without the compute thread."""
+    tensor = frame.names.dram[frame.nest.operands[0].storage]
+    index_map = frame.names.index_map[frame.stage.nest]
+    noc = frame.names.nocs[frame.plan.loads[0]]
+    with ExitStack() as stack:
+        counters = [stack.enter_context(code.loop(loop.count)) for loop in frame.loops[: frame.rank]]
+        code.emit(Reserve(frame.out_cb, frame.unit))
+        with code.loop(frame.unit) as column:
+            page = frame.out_page(counters, [(frame.rank - 1, column)])
+            code.emit(Gather(frame.out_cb, affine(0, [(1, column)]), tensor, index_map, page, noc))
+        code.emit(Barrier(), Push(frame.out_cb, frame.unit))

@@ -1,0 +1,57 @@
+"""Lower bounds on the makespan that hold for every mapping of a workload."""
+
+from math import ceil, prod
+
+from compiler.numerics import TileGrid
+from compiler.numerics.layout import page_bytes
+from compiler.partition.nest import ContractBody, GatherBody, MapBody, Nest, ReduceBody, Workload
+from compiler.program.image import Role
+from compiler.target import Machine
+from compiler.target.costs import map_cost, matmul_cost, reduce_cost
+
+
+def lower_bound(machine: Machine, workload: Workload) -> tuple[tuple[str, int], ...]:
+    """Return, per resource, cycles that no schedule can beat.
+
+    `compute`: the math cycles of every tile operation, spread evenly over all cores without a pause.
+    `dram`: the pages of inputs, weights and constants that are used, read once, and of the outputs, written once, at
+    the full rate of all channels.
+    """
+    math = sum(_math_cycles(machine, nest) for nest in workload.nests)
+    used = {access.storage for nest in workload.nests for access in nest.operands}
+    nbytes = 0
+    for number, storage in enumerate(workload.storages):
+        if storage.role is Role.OUTPUT or (storage.producer < 0 and number in used):
+            nbytes += _used_pages(workload, number) * page_bytes(storage.dtype)
+    rate = len(machine.dram.channels) * machine.dram.bytes_per_cycle
+    return (("compute", -(-math // len(machine.cores))), ("dram", ceil(nbytes / rate)))
+
+
+def _math_cycles(machine: Machine, nest: Nest) -> int:
+    tiles, space = prod(nest.out_dims), prod(nest.space)
+    match nest.body:
+        case MapBody(expr=expr):
+            return tiles * map_cost(machine, expr, ()).math
+        case ReduceBody() as body:
+            return space * (map_cost(machine, body.body, ()).math + reduce_cost(machine).math)
+        case ContractBody(dtype=dtype):
+            return space * matmul_cost(machine, dtype, 1, 1, 1).math
+        case GatherBody():
+            return 0
+
+
+def _used_pages(workload: Workload, storage: int) -> int:
+    """Pages of a storage that must move at least once: all of an output, and of a source those that some nest names.
+
+    A gather may need any part of its source, so it counts for nothing; a slice needs only what it names.
+    """
+    pages = TileGrid(workload.storages[storage].shape).pages
+    if workload.storages[storage].producer >= 0:
+        return pages
+    named = 0
+    for nest in workload.nests:
+        for access in nest.operands:
+            if access.storage == storage and not isinstance(nest.body, GatherBody):
+                extents = zip(access.strides, nest.space, strict=True)
+                named = max(named, prod(extent for stride, extent in extents if stride))
+    return min(pages, named)
