@@ -284,7 +284,7 @@ class _Parser:
         try:
             data = base64.b64decode(token.text[1:-1], validate=True)
         except (binascii.Error, ValueError):
-            raise self.lexer.error("the string is not base64", token)
+            raise self.lexer.error("the string is not base64", token) from None
         if len(data) != length:
             raise self.lexer.error(f"expected {length} bytes, found {len(data)}", token)
         return data
@@ -299,7 +299,7 @@ class _Parser:
         try:
             return str(json.loads(text if text is not None else token.text))
         except ValueError:
-            raise self.lexer.error("the string is not well-formed", token)
+            raise self.lexer.error("the string is not well-formed", token) from None
 
     def value(self) -> int:
         token = self.lexer.group("value", "a value such as `%0`")

@@ -1,0 +1,76 @@
+"""Identities of reshapes, transposes and slices: operations that move elements and compute nothing."""
+
+from compiler.ir import Contract, Map, Operation, Reshape, Slice, Transpose, cast_expr
+from compiler.ir.rules import letter_problems
+from compiler.numerics import DType
+from compiler.passes.rewrite import Rewriter
+
+_WIDEN = cast_expr(DType.BF16, DType.F32)
+
+
+def reshape(op: Operation, new: Rewriter) -> int | None:
+    """Skip a reshape to the same shape; see through an earlier reshape."""
+    source = new.ops[op.inputs[0]]
+    if source.type == op.type:
+        return source.id
+    if isinstance(source.kind, Reshape):
+        origin = new.ops[source.inputs[0]]
+        return origin.id if origin.type == op.type else new.emit(Reshape(), (origin.id,), op.type, op.span)
+    return None
+
+
+def transpose(op: Operation, new: Rewriter) -> int | None:
+    """Skip a transpose that keeps the order, merge two into one, and call one that moves only unit axes a reshape."""
+    assert isinstance(op.kind, Transpose)
+    source, perm = new.ops[op.inputs[0]], op.kind.perm
+    if perm == tuple(range(len(perm))):
+        return source.id
+    moved = [axis for axis in perm if source.type.shape[axis] != 1]
+    if moved == sorted(moved):
+        return source.id if source.type == op.type else new.emit(Reshape(), (source.id,), op.type, op.span)
+    if isinstance(source.kind, Transpose):
+        inner = tuple(source.kind.perm[axis] for axis in perm)
+        return new.emit(Transpose(inner), source.inputs, op.type, op.span)
+    return None
+
+
+def slice(op: Operation, new: Rewriter) -> int | None:
+    """Skip a slice of everything; merge a slice of a slice."""
+    assert isinstance(op.kind, Slice)
+    source = new.ops[op.inputs[0]]
+    if source.type == op.type:
+        return source.id
+    if isinstance(source.kind, Slice):
+        outer, inner = op.kind, source.kind
+        starts = tuple(i + s * o for i, s, o in zip(inner.starts, inner.steps, outer.starts, strict=True))
+        steps = tuple(s * o for s, o in zip(inner.steps, outer.steps, strict=True))
+        return new.emit(Slice(starts, steps), source.inputs, op.type, op.span)
+    return None
+
+
+def absorb_transpose(op: Operation, new: Rewriter) -> int | None:
+    """Let a contraction read a transposed operand in the order in which it lies, where its letters allow that."""
+    assert isinstance(op.kind, Contract)
+    letters, inputs = [op.kind.a, op.kind.b], list(op.inputs)
+    for side in (0, 1):
+        source = new.ops[inputs[side]]
+        if isinstance(source.kind, Transpose):
+            named = zip(source.kind.perm, letters[side], strict=True)
+            candidate = [*letters]
+            candidate[side] = "".join(letter for _, letter in sorted(named))
+            if not list(letter_problems(candidate[0], candidate[1], op.kind.out)):
+                letters, inputs[side] = candidate, source.inputs[0]
+    if tuple(inputs) == op.inputs:
+        return None
+    return new.emit(Contract(letters[0], letters[1], op.kind.out, op.kind.epilogue), inputs, op.type, op.span)
+
+
+def absorb_cast(op: Operation, new: Rewriter) -> int | None:
+    """Let a contraction of two bf16 tensors that were cast to f32 read them: the products are the same."""
+    sources = [new.ops[value] for value in op.inputs[:2]]
+    if not all(isinstance(source.kind, Map) and source.kind.expr == _WIDEN for source in sources):
+        return None
+    narrow = tuple(source.inputs[0] for source in sources)
+    if any(new.shape(value) != source.type.shape for value, source in zip(narrow, sources, strict=True)):
+        return None
+    return new.emit(op.kind, narrow + op.inputs[2:], op.type, op.span)
