@@ -1,52 +1,66 @@
-"""Stage graphs as text, for people."""
+"""Print a stage graph for people.
 
-from compiler.partition.nest import ContractBody, GatherBody, MapBody, Nest, ReduceBody, Workload
-from compiler.partition.stages import OperandPlan, Sharing, Stage, StageGraph
+::
 
+    epoch 0
+      stage contract_2: bf16[64, 96] = 2 x 3 tiles on 2 x 3 cores, blocks of 1 x 1 tiles, 2 inner
+        x  bf16  from DRAM, 2 loads per core by `read`, 2 buffers, multicast along the row
+        w  bf16  from DRAM, 2 loads per core by `write`, 2 buffers, multicast along the column
+        result to DRAM; 18432 bytes of L1 per core
+"""
 
-def print_stages(graph: StageGraph) -> str:
-    """Return one paragraph per epoch, one line per stage and one per operand."""
-    lines = [f"stages of {graph.workload.name}"]
-    for number, stages in enumerate(graph.epochs):
-        cores = sum(stage.cores for stage in stages)
-        lines += ["", f"epoch {number}: {len(stages)} stages on {cores} cores"]
-        for stage in stages:
-            lines += _stage(graph.workload, stage)
-    return "\n".join(lines) + "\n"
+from collections.abc import Iterator
 
+from compiler.partition.nest import Nest, Workload
+from compiler.partition.stages import OperandPlan, Sharing, Stage, StageGraph, deliveries, l1_bytes, loops
+from compiler.target import Machine
 
-def _stage(workload: Workload, stage: Stage) -> list[str]:
-    nest = workload.nests[stage.nest]
-    rows, columns = stage.grid
-    where = " and ".join(["DRAM"] * stage.to_dram + ["L1"] * stage.shard)
-    block = " x ".join(map(str, stage.block))
-    head = f"  {nest.name} on cores({rows}, {columns}): {_verb(nest)} to {where} in blocks of {block} tiles"
-    operands = zip(nest.operands, stage.operands, strict=True)
-    return [head] + [f"    {_operand(workload.storages[a.storage].name, plan)}" for a, plan in operands]
-
-
-def _verb(nest: Nest) -> str:
-    shape = ", ".join(map(str, nest.shape))
-    match nest.body:
-        case MapBody():
-            return f"map [{shape}]"
-        case ReduceBody() as body:
-            return f"{body.combine.value} of [{body.rows}, {body.columns}] to [{shape}]"
-        case ContractBody(dtype=dtype):
-            return f"{dtype.value} product [{shape}] over {' x '.join(map(str, nest.reduced))} tiles"
-        case GatherBody():
-            return f"gather [{shape}]"
-
-
-_GROUPS = {
-    Sharing.NONE: "each core reads its own",
-    Sharing.ROW: "read once per row of cores, multicast",
-    Sharing.COLUMN: "read once per column of cores, multicast",
-    Sharing.ALL: "read once, multicast",
+_SHARING = {
+    Sharing.NONE: "",
+    Sharing.ROW: ", multicast along the row",
+    Sharing.COLUMN: ", multicast along the column",
+    Sharing.ALL: ", multicast to all",
 }
 
 
-def _operand(name: str, plan: OperandPlan) -> str:
-    source = "L1" if plan.from_l1 else "DRAM"
-    return f"{name} from {source} by {plan.thread.value}: {_GROUPS[plan.sharing]}; {plan.buffers} x block, level
-    {plan.level}"
+def print_stages(graph: StageGraph, machine: Machine) -> str:
+    """Return the text; it ends with a line break."""
+    return "".join(f"{line}\n" for line in _lines(graph, machine))
+
+
+def _lines(graph: StageGraph, machine: Machine) -> Iterator[str]:
+    for number, epoch in enumerate(graph.epochs):
+        yield f"epoch {number}"
+        for stage in epoch:
+            yield from _stage(stage, graph.workload, machine)
+
+
+def _stage(stage: Stage, workload: Workload, machine: Machine) -> Iterator[str]:
+    nest = workload.nests[stage.nest]
+    out = workload.storages[nest.out]
+    rows, columns, inner = stage.block
+    shape, dims = ", ".join(map(str, nest.shape)), " x ".join(map(str, nest.out_dims))
+    grid = " x ".join(map(str, stage.grid))
+    block = f"blocks of {rows} x {columns} tiles" + (f", {inner} inner" if nest.reduced else "")
+    yield f"  stage {nest.name}: {out.dtype.value}[{shape}] = {dims} tiles on {grid} cores, {block}"
+    yield from _operands(stage, nest, workload)
+    place = " and ".join(name for name, wanted in (("DRAM", stage.to_dram), ("L1", stage.shard)) if wanted)
+    yield f"    result to {place}; {l1_bytes(machine, workload, stage)} bytes of L1 per core"
+
+
+def _operands(stage: Stage, nest: Nest, workload: Workload) -> Iterator[str]:
+    storages = [workload.storages[access.storage] for access in nest.operands]
+    width = max((len(storage.name) for storage in storages), default=0)
+    for storage, plan in zip(storages, stage.operands, strict=True):
+        yield f"    {storage.name:<{width}}  {storage.dtype.value:<4}  {_plan(plan, nest, stage)}"
+
+
+def _plan(plan: OperandPlan, nest: Nest, stage: Stage) -> str:
+    place = "L1" if plan.from_l1 else "DRAM"
+    loads = _count(deliveries(plan.level, loops(nest, stage, 0)), "load")
+    buffers = _count(plan.buffers, "buffer")
+    return f"from {place}, {loads} per core by `{plan.thread.value}`, {buffers}{_SHARING[plan.sharing]}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
