@@ -1,0 +1,261 @@
+"""The syntax tree, typed: what the text says, before names, sizes and types are looked at.
+
+Every node carries the span of the text it stands for. Nesting is limited by the parser (`MAX_NESTING`), except along
+the left operands of `Binary`: a chain `a + b + c` of any length leans left, and whoever walks a tree goes down that
+side in a loop.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeAlias
+
+from compiler.diagnostics import Source, Span
+
+
+class Mode(Enum):
+    """How a program gets a parameter."""
+
+    INPUT = "input"
+    WEIGHT = "weight"
+
+
+class UnaryOperator(Enum):
+    NEG = "-"
+    NOT = "not"
+
+
+class BinaryOperator(Enum):
+    ADD = "+"
+    SUB = "-"
+    MUL = "*"
+    DIV = "/"
+    MOD = "%"
+    MATMUL = "@"
+    LT = "<"
+    LE = "<="
+    GT = ">"
+    GE = ">="
+    EQ = "=="
+    NE = "!="
+    AND = "and"
+    OR = "or"
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    text: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """A number as written, or `true` or `false`."""
+
+    value: int | float | bool
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Unary:
+    op: UnaryOperator
+    operand: "Expression"
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    op: BinaryOperator
+    left: "Expression"
+    right: "Expression"
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Keyword:
+    """`name = value` among the arguments of a call."""
+
+    name: Name
+    value: "Expression"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    function: Name
+    arguments: tuple["Expression", ...]
+    keywords: tuple[Keyword, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """`...`: the axes that are not named."""
+
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class SliceItem:
+    """`start : stop : step` between brackets."""
+
+    start: "Expression | None"
+    stop: "Expression | None"
+    step: "Expression | None"
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Subscript:
+    base: "Expression"
+    items: tuple["Item", ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    base: "Expression"
+    name: Name
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Reduction:
+    """`sum(i, j) body`: combine the body over every value of the indices."""
+
+    kind: Name
+    indices: tuple[Name, ...]
+    body: "Expression"
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Tuple:
+    items: tuple["Expression", ...]
+    span: Span
+
+
+Expression: TypeAlias = Name | Literal | Unary | Binary | Call | Subscript | Attribute | Reduction | Tuple
+Item: TypeAlias = Expression | SliceItem | Rest
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """`element[extents]`; without brackets a scalar."""
+
+    element: Name
+    extents: tuple[Expression | Rest, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    name: Name
+    mode: Mode | None
+    type: Type
+    default: Expression | None
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    name: Name | None
+    type: Type
+
+
+@dataclass(frozen=True, slots=True)
+class Assign:
+    """`a = value`, or `a, b = call` of a function with several results."""
+
+    targets: tuple[Name, ...]
+    value: Expression
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class IndexAssign:
+    """`target[i, j] = value`: one element for every value of the indices."""
+
+    target: Name
+    indices: tuple[Name | Rest, ...]
+    value: Expression
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    values: tuple[Expression, ...]
+    span: Span
+
+
+Statement: TypeAlias = Assign | IndexAssign | Return
+
+
+@dataclass(frozen=True, slots=True)
+class Dim:
+    """A named size and the value it has unless the user gives another."""
+
+    name: Name
+    value: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    name: Name
+    type_variables: tuple[Name, ...]
+    parameters: tuple[Parameter, ...]
+    results: tuple[Result, ...]
+    body: tuple[Statement, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    name: Name
+    parameters: tuple[Parameter, ...]
+    results: tuple[Result, ...]
+    body: tuple[Statement, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """One source text: its definitions, each kind in the order of the text."""
+
+    source: Source
+    dims: tuple[Dim, ...]
+    functions: tuple[Function, ...]
+    programs: tuple[Program, ...]
+
+
+def children(node: Item | Keyword) -> Iterator[Item]:
+    """The parts of `node` that are expressions, slices or ellipses, in the order of the text."""
+    match node:
+        case Unary():
+            yield node.operand
+        case Binary():
+            yield from (node.left, node.right)
+        case Call():
+            yield from node.arguments
+            yield from (keyword.value for keyword in node.keywords)
+        case Subscript():
+            yield node.base
+            yield from node.items
+        case Attribute():
+            yield node.base
+        case Reduction():
+            yield node.body
+        case Tuple():
+            yield from node.items
+        case SliceItem():
+            yield from (part for part in (node.start, node.stop, node.step) if part is not None)
+        case _:
+            return
+
+
+def walk(node: Item) -> Iterator[Item]:
+    """Every node of the tree under `node`, itself first, each before its parts."""
+    stack = [node]
+    while stack:
+        current = stack.pop()
+        yield current
+        stack.extend(reversed(list(children(current))))

@@ -1,0 +1,96 @@
+"""The state of one lowering: the graph under construction, and how places in the source become spans and errors."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from math import inf
+
+from compiler.diagnostics import Diagnostic, DiagnosticError, Label, Source, Span
+from compiler.frontend.values import Axis, AxisKey, Index, Tensor
+from compiler.ir.builder import GraphBuilder
+
+MAX_STATEMENTS = 20_000
+"""Statements of one program with all its calls written out."""
+MAX_LEVELS = 96
+"""Levels of expressions and calls inside each other, all functions on the way together."""
+
+
+@dataclass(slots=True)
+class Context:
+    """Mutable on purpose: one value lives from the first to the last statement of a program.
+
+    `site` is the user's call while a library function is written out: every operation then belongs to that call.
+    """
+
+    builder: GraphBuilder
+    sources: Mapping[str, Source]
+    site: Span | None = None
+    calls: list[tuple[str, Span]] = field(default_factory=list)
+    rest_order: float = inf
+    statements: int = 0
+    levels: int = 0
+    _orders: int = 0
+
+    def span(self, span: Span) -> Span:
+        """Where the graph says that `span` is."""
+        return self.site or span
+
+    def next_order(self) -> int:
+        """A rank after all ranks so far."""
+        self._orders += 1
+        return self._orders
+
+    def key(self, axis: Axis) -> AxisKey:
+        """Sort key of an axis in results."""
+        return axis.order if isinstance(axis, Index) else (self.rest_order, axis)
+
+    def tensor(self, id: int, axes: Sequence[Axis]) -> Tensor:
+        return Tensor(id, self.builder.type(id), tuple(axes))
+
+    @contextmanager
+    def inside(self, name: str, call: Span, is_library: bool) -> Iterator[None]:
+        """Write out a call of `name`: its own index order, its operations at the user's call if it is a library's."""
+        saved = self.site, self.rest_order
+        self.rest_order = inf
+        if is_library and self.site is None:
+            self.site = call
+        self.calls.append((name, call))
+        try:
+            yield
+        finally:
+            self.calls.pop()
+            self.site, self.rest_order = saved
+
+    def error(
+        self, code: str, message: str, *labels: Label, notes: Sequence[str] = (), helps: Sequence[str] = ()
+    ) -> DiagnosticError:
+        """Return a diagnostic to raise; one about the inside of a library function is told at the user's call."""
+        diagnostic = Diagnostic(code, message, labels, tuple(notes), tuple(helps))
+        if self.site is not None:
+            diagnostic = self._at_call(diagnostic, self.site)
+        elif self.calls and labels:
+            name, call = self.calls[-1]
+            if call not in [label.span for label in labels]:
+                diagnostic = replace(diagnostic, labels=(*labels, Label(call, f"in this call of `{name}`")))
+        return DiagnosticError((diagnostic,), self.sources)
+
+    def _at_call(self, diagnostic: Diagnostic, site: Span) -> Diagnostic:
+        name = next(name for name, call in self.calls if call == site)
+        inner = [label for label in diagnostic.labels if is_library(label.span)]
+        outer = [label for label in diagnostic.labels if not is_library(label.span)]
+        first = Label(site, f"in this call of `{name}`")
+        note = (f"found while `{name}` of the standard library was written out, at {inner[0].span}",) if inner else ()
+        labels = (first, *(label for label in outer if label.span != site))
+        return replace(diagnostic, labels=labels, notes=(*diagnostic.notes, *note))
+
+
+def is_library(span: Span) -> bool:
+    """True for a place in a file of ours, false for one in a file of the user's."""
+    return span.source.startswith("<")
+
+
+def did_you_mean(word: str, known: Sequence[str] | set[str] | Mapping[str, object]) -> tuple[str, ...]:
+    """A help that proposes the known word closest to `word`, if one is close."""
+    close = get_close_matches(word, sorted(known), 1)
+    return (f"did you mean `{close[0]}`?",) if close else ()

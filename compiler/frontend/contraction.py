@@ -1,0 +1,219 @@
+"""Sums of products: matrix multiplication and its relatives become `Contract`, everything else a map and a reduction."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import prod
+
+from compiler.diagnostics import Label, Span
+from compiler.frontend.context import Context
+from compiler.frontend.elementwise import align, broadcast, common_type, permute, require
+from compiler.frontend.reduction import Fold, drop, reduce
+from compiler.frontend.values import Axis, Index, Operand, Tensor
+from compiler.numerics import DType, ExprBuilder, ScalarOp
+
+_LETTERS = "abcdefghijlopqrstuvwxyz"
+_NUMBERS = (DType.F32, DType.BF16, DType.I32)
+
+
+def matmul(ctx: Context, left: Operand, right: Operand, span: Span) -> Tensor:
+    """`left @ right`: product of the last two axes, the leading ones broadcast; a vector is a row or a column.
+
+    Raises E0302 when the inner extents differ or an operand has no axes.
+    """
+    a, b = left.value, right.value
+    if not isinstance(a, Tensor) or not isinstance(b, Tensor) or a.rank == 0 or b.rank == 0:
+        culprit = left if not isinstance(a, Tensor) or a.rank == 0 else right
+        message = "`@` multiplies matrices, but an operand has no axes"
+        raise ctx.error("E0302", message, Label(culprit.span, f"this is {culprit.value}"), helps=("write `*`",))
+    common_type(ctx, "`@`", (left, right), span)
+    require(ctx, "`@`", left, _NUMBERS)
+    if a.shape[-1] != b.shape[-2:][0]:
+        raise ctx.error(
+            "E0302",
+            f"the inner extents of a matrix product differ: {a.shape[-1]} and {b.shape[-2:][0]}",
+            Label(left.span, f"this is {a}: rows of {a.shape[-1]}"),
+            Label(right.span, f"this is {b}: columns of {b.shape[-2:][0]}"),
+        )
+    return _matmul(ctx, Operand(a, left.span), Operand(b, right.span), span)
+
+
+def _matmul(ctx: Context, left: Operand, right: Operand, span: Span) -> Tensor:
+    a, b = left.value, right.value
+    assert isinstance(a, Tensor)
+    assert isinstance(b, Tensor)
+    lead = max(a.rank, b.rank, 2) - 2
+    batch = [_fresh(ctx, number) for number in range(lead)]
+    m, n, k = (_fresh(ctx, lead + number) for number in range(3))
+    x = _named(ctx, a, [*batch[max(0, lead - a.rank + 2) :], *((m, k) if a.rank > 1 else (k,))], span)
+    y = _named(ctx, b, [*batch[max(0, lead - b.rank + 2) :], *((k, n) if b.rank > 1 else (k,))], span)
+    x, y = _broadcast_batch(ctx, (x, left.span), (y, right.span), batch, span)
+    product = sum_of_products(ctx, Fold.SUM, x, y, summed=[k], span=span)
+    return _visible(ctx, product, [*batch, *([m] if a.rank > 1 else []), *([n] if b.rank > 1 else [])])
+
+
+def reduce_product(
+    ctx: Context, fold: Fold, left: Operand, right: Operand, *, summed: Sequence[Index], span: Span
+) -> Tensor:
+    """`sum(summed) left * right` or its mean; visible axes broadcast. Each index stands in one of the factors at least."""
+    common_type(ctx, "`*`", (left, right), span)
+    require(ctx, f"`{fold.value}` of a product", left, _NUMBERS)
+    broadcast(ctx, (left, right), span, "the factors do not broadcast")
+    a, b = left.value, right.value
+    assert isinstance(a, Tensor)
+    assert isinstance(b, Tensor)
+    rank = max(a.rank, b.rank)
+    axes = [_fresh(ctx, number) for number in range(rank)]
+    x, y = _named(ctx, a, axes[rank - a.rank :], span), _named(ctx, b, axes[rank - b.rank :], span)
+    x, y = _broadcast_batch(ctx, (x, left.span), (y, right.span), axes, span)
+    return _visible(ctx, sum_of_products(ctx, fold, x, y, summed=summed, span=span), axes)
+
+
+def sum_of_products(ctx: Context, fold: Fold, a: Tensor, b: Tensor, *, summed: Sequence[Index], span: Span) -> Tensor:
+    """Combine products over `summed`; `a` and `b` have indices only. No product is rounded before it is added."""
+    if fold is Fold.SUM and (plan := _best(ctx, a, b, summed)) is not None:
+        return _contract(ctx, plan, span)
+    wide = DType.I32 if a.dtype is DType.I32 else DType.F32
+    axes, ids = align(ctx, (a, b), span)
+    inputs = list(dict.fromkeys(ids))
+    expr = ExprBuilder()
+    factors = [expr.arg(inputs.index(id), a.dtype) for id in ids]
+    if wide is not a.dtype:
+        factors = [expr.op(ScalarOp.CAST, wide, factor) for factor in factors]
+    product = ctx.builder.map(expr.build(expr.op(ScalarOp.MUL, wide, *factors)), inputs, ctx.span(span))
+    return reduce(ctx, fold, Operand(ctx.tensor(product, axes), span), summed, span=span, result=a.dtype)
+
+
+def _fresh(ctx: Context, number: int) -> Index:
+    """An index that stands for visible axis `number`."""
+    return Index(f"axis {number}", (ctx.rest_order, number), Span("<none>", 1, 1, 1, 1))
+
+
+def _named(ctx: Context, tensor: Tensor, names: Sequence[Index], span: Span) -> Tensor:
+    """`tensor` with index `names[d]` for visible axis `d`."""
+    return Tensor(tensor.id, tensor.type, tuple(a if isinstance(a, Index) else names[a] for a in tensor.axes))
+
+
+def _visible(ctx: Context, tensor: Tensor, names: Sequence[Index]) -> Tensor:
+    """The reverse of `_named`: the axes of `names` become visible again; those that were dropped come back as 1."""
+    missing = [name for name in names if name not in tensor.axes]
+    roles: list[Axis] = [names.index(a) if a in names else a for a in tensor.axes if isinstance(a, Index)]
+    roles += [names.index(name) for name in missing]
+    id = ctx.builder.reshape(tensor.id, (*tensor.type.shape, *(1 for _ in missing))) if missing else tensor.id
+    return ctx.tensor(id, roles)
+
+
+def _broadcast_batch(
+    ctx: Context, left: tuple[Tensor, Span], right: tuple[Tensor, Span], batch: Sequence[Index], span: Span
+) -> tuple[Tensor, Tensor]:
+    """Drop the axes of extent 1 that are repeated along the other operand's; raises E0301 for others that differ."""
+    (a, a_span), (b, b_span) = left, right
+    for index in batch:
+        if index not in a.axes or index not in b.axes or a.extent(index) == b.extent(index):
+            continue
+        if a.extent(index) == 1:
+            a = drop(ctx, a, [index], span)
+        elif b.extent(index) == 1:
+            b = drop(ctx, b, [index], span)
+        else:
+            raise ctx.error(
+                "E0301",
+                f"the leading axes of a product do not broadcast: extents {a.extent(index)} and {b.extent(index)}",
+                Label(b_span, "second factor"),
+                Label(a_span, "first factor"),
+            )
+    return a, b
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """A contraction in the form that `Contract` demands: the factors in order, and the roles of the last axes.
+
+    `m` or `n` is None where that factor has no axis of its own; an axis of extent 1 then takes its place.
+    """
+
+    a: Tensor
+    b: Tensor
+    m: Index | None
+    n: Index | None
+    k: Index
+    outer: tuple[Index, ...]
+    cost: int
+    """Elements that have to be transposed before or after."""
+
+
+def _best(ctx: Context, a: Tensor, b: Tensor, summed: Sequence[Index]) -> _Plan | None:
+    """The cheapest contraction, the first of equals; None when there is none."""
+    shared = set(a.axes) & set(b.axes)
+    own = (set(a.axes) | set(b.axes)) - shared
+    if not own or not set(summed) <= shared or len(own | shared) > len(_LETTERS):
+        return None
+    return min(_plans(ctx, a, b, summed), key=lambda plan: plan.cost)
+
+
+def _plans(ctx: Context, a: Tensor, b: Tensor, summed: Sequence[Index]) -> Iterator[_Plan]:
+    for first, second in ((a, b), (b, a)):
+        rows = [axis for axis in reversed(first.indices) if axis not in second.axes]
+        columns = [axis for axis in reversed(second.indices) if axis not in first.axes]
+        for k in sorted(summed, key=lambda axis: -first.axes.index(axis)):
+            for m in rows or [None]:
+                for n in columns or [None]:
+                    yield _plan(ctx, (first, second), (m, n, k), summed)
+
+
+def _plan(
+    ctx: Context,
+    factors: tuple[Tensor, Tensor],
+    roles: tuple[Index | None, Index | None, Index],
+    summed: Sequence[Index],
+) -> _Plan:
+    a, b = factors
+    m, n, k = roles
+    kept = sorted({axis for axis in (*a.indices, *b.indices) if axis not in summed}, key=ctx.key)
+    outer = tuple(axis for axis in kept if axis not in (m, n))
+    order = [*outer, *(axis for axis in (m, n) if axis is not None)]
+    extents = dict(zip((*a.axes, *b.axes), (*a.type.shape, *b.type.shape), strict=True))
+    cost = (0 if _fits(a, m, k) else a.type.size) + (0 if _fits(b, n, k) else b.type.size)
+    cost += 0 if order == kept else prod(extents[axis] for axis in kept)
+    return _Plan(a, b, m, n, k=k, outer=outer, cost=cost)
+
+
+def _fits(tensor: Tensor, own: Index | None, k: Index) -> bool:
+    """True when the last axes of `tensor` already are its own one and `k`, in either order."""
+    return tensor.axes[-1] is k if own is None else set(tensor.axes[-2:]) == {own, k}
+
+
+def _contract(ctx: Context, plan: _Plan, span: Span) -> Tensor:
+    letters = dict(zip((plan.m, plan.n, plan.k), "mnk", strict=True)) if plan.m and plan.n else {plan.k: "k"}
+    letters |= {axis: letter for axis, letter in ((plan.m, "m"), (plan.n, "n")) if axis is not None}
+    free = iter(_LETTERS)
+    for axis in (*plan.outer, *plan.a.indices, *plan.b.indices):
+        if axis not in letters:
+            letters[axis] = next(free)
+    a, a_letters = _factor(ctx, (plan.a, plan.m, "m"), plan.k, letters, span)
+    b, b_letters = _factor(ctx, (plan.b, plan.n, "n"), plan.k, letters, span)
+    out = "".join(letters[axis] for axis in plan.outer) + "mn"
+    id = ctx.builder.contract(a_letters, b_letters, out, a, b, ctx.span(span))
+    axes = [*plan.outer, *(axis for axis in (plan.m, plan.n) if axis is not None)]
+    if len(axes) < len(out):
+        shape = [
+            size for size, letter in zip(ctx.builder.type(id).shape, out, strict=True) if letter in letters.values()
+        ]
+        id = ctx.builder.reshape(id, shape, ctx.span(span))
+    return ctx.tensor(id, axes)
+
+
+def _factor(
+    ctx: Context, factor: tuple[Tensor, Index | None, str], k: Index, letters: dict[Index | None, str], span: Span
+) -> tuple[int, str]:
+    """One operand and its letters, with its own axis and `k` last; an absent own axis becomes one of extent 1."""
+    tensor, own, letter = factor
+    axes = list(tensor.indices)
+    id = tensor.id
+    if not _fits(tensor, own, k):
+        axes = [*(axis for axis in axes if axis not in (own, k)), *([own] if own else []), k]
+        id = permute(ctx, id, [tensor.axes.index(axis) for axis in axes], span)
+    names = "".join(letters[axis] for axis in axes)
+    if own is None:
+        id = ctx.builder.reshape(id, (*ctx.builder.type(id).shape, 1), ctx.span(span))
+        names += letter
+    return id, names

@@ -1,0 +1,284 @@
+"""Parse a text into the typed syntax tree."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from lark import Token, Tree
+
+from compiler.diagnostics import Diagnostic, DiagnosticError, Label, Source, Span
+from compiler.frontend import ast
+from compiler.frontend.syntax import parse_tree
+
+MAX_NESTING = 64
+"""Levels of parentheses, calls, subscripts and signs in one expression."""
+_MAX_DIGITS = 18
+
+_Node = TypeVar("_Node")
+_Part = Tree[Token] | Token | None
+
+
+def parse(source: Source) -> ast.Module:
+    """Return the syntax tree of `source`; raises `DiagnosticError` with every syntax error found."""
+    if source.text.isspace() or not source.text:
+        place = Span(source.name, 1, 1, 1, 2)
+        raise DiagnosticError((Diagnostic("E0102", "the file is empty", (Label(place),)),), {source.name: source})
+    converter = _Converter(source)
+    module = converter.module(parse_tree(source))
+    if converter.problems:
+        raise DiagnosticError(tuple(converter.problems), {source.name: source})
+    return module
+
+
+class _TooDeep(Exception):
+    """Carries the place where an expression is nested beyond the limit."""
+
+
+class _Converter:
+    """Turns lark's trees into nodes, collecting what the grammar alone cannot refuse."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.problems: list[Diagnostic] = []
+        self.depth = 0
+        self.handlers: dict[str, Callable[[Tree[Token]], ast.Expression]] = {
+            "name": self.name_node,
+            "integer": self.number,
+            "decimal": self.number,
+            "boolean": self.boolean,
+            "unary": self.unary,
+            "disjunction": self.chain,
+            "conjunction": self.chain,
+            "comparison": self.chain,
+            "additive": self.chain,
+            "product": self.chain,
+            "subscript": self.subscript,
+            "attribute": self.attribute,
+            "call": self.call,
+            "reduction": self.reduction,
+            "tuple": self.tuple,
+        }
+
+    def module(self, tree: Tree[Token]) -> ast.Module:
+        dims: list[ast.Dim] = []
+        functions: list[ast.Function] = []
+        programs: list[ast.Program] = []
+        for item in _trees(tree):
+            if item.data == "dims":
+                dims += [self.dim(dim) for dim in _trees(item)]
+            elif item.data == "function":
+                functions.append(self.function(item))
+            else:
+                programs.append(self.program(item))
+        return ast.Module(self.source, tuple(dims), tuple(functions), tuple(programs))
+
+    def dim(self, tree: Tree[Token]) -> ast.Dim:
+        name, value = tree.children
+        return ast.Dim(self.name(name), self.root(value))
+
+    def function(self, tree: Tree[Token]) -> ast.Function:
+        name, variables, parameters, results, block = tree.children
+        return ast.Function(
+            self.name(name),
+            tuple(self.name(token) for token in variables.children) if isinstance(variables, Tree) else (),
+            self.parameters(parameters),
+            results=self.results(results),
+            body=self.block(block),
+            span=self.header(tree, results),
+        )
+
+    def program(self, tree: Tree[Token]) -> ast.Program:
+        name, parameters, results, block = tree.children
+        return ast.Program(
+            self.name(name),
+            self.parameters(parameters),
+            results=self.results(results),
+            body=self.block(block),
+            span=self.header(tree, results),
+        )
+
+    def header(self, tree: Tree[Token], results: _Part) -> Span:
+        """The definition without its body."""
+        start, end = self.span(tree), self.span(results)
+        return Span(start.source, start.line, start.column, end.end_line, end.end_column)
+
+    def parameters(self, tree: _Part) -> tuple[ast.Parameter, ...]:
+        return tuple(self.parameter(part) for part in _trees(tree)) if isinstance(tree, Tree) else ()
+
+    def parameter(self, tree: Tree[Token]) -> ast.Parameter:
+        name, mode, type, default = tree.children
+        return ast.Parameter(
+            self.name(name),
+            ast.Mode(str(mode)) if mode is not None else None,
+            type=self.type(type),
+            default=self.root(default) if default is not None else None,
+            span=self.span(tree),
+        )
+
+    def results(self, tree: _Part) -> tuple[ast.Result, ...]:
+        return tuple(self.result(part) for part in _trees(tree))
+
+    def result(self, tree: Tree[Token]) -> ast.Result:
+        name, type = tree.children
+        return ast.Result(self.name(name) if name is not None else None, self.type(type))
+
+    def type(self, tree: _Part) -> ast.Type:
+        assert isinstance(tree, Tree)
+        element, extents = tree.children
+        items = tuple(self.extent(part) for part in _trees(extents)) if isinstance(extents, Tree) else ()
+        return ast.Type(self.name(element), items, self.span(tree))
+
+    def extent(self, tree: Tree[Token]) -> ast.Expression | ast.Rest:
+        return ast.Rest(self.span(tree)) if tree.data == "ellipsis" else self.root(tree)
+
+    def block(self, tree: _Part) -> tuple[ast.Statement, ...]:
+        return tuple(self.statement(part) for part in _trees(tree))
+
+    def statement(self, tree: Tree[Token]) -> ast.Statement:
+        span = self.span(tree)
+        if tree.data == "return":
+            return ast.Return(tuple(self.root(part) for part in tree.children), span)
+        *targets, value = tree.children
+        if tree.data == "assign":
+            (names,) = _trees_of(targets)
+            return ast.Assign(tuple(self.name(token) for token in names.children), self.root(value), span)
+        target, *indices = targets
+        items = tuple(self.target(part) for part in _trees_of(indices))
+        return ast.IndexAssign(self.name(target), items, value=self.root(value), span=span)
+
+    def target(self, tree: Tree[Token]) -> ast.Name | ast.Rest:
+        return ast.Rest(self.span(tree)) if tree.data == "ellipsis" else self.name_node(tree)
+
+    def root(self, part: _Part) -> ast.Expression:
+        """Convert a whole expression; one nested too deeply is reported, and stands for 0."""
+        self.depth = 0
+        try:
+            return self.expression(part)
+        except _TooDeep as error:
+            (span,) = error.args
+            message = f"the expression is nested more than {MAX_NESTING} levels deep"
+            helps = ("name a part of it in a statement of its own",)
+            self.problems.append(Diagnostic("E0106", message, (Label(span),), helps=helps))
+            return ast.Literal(0, span)
+
+    def expression(self, part: _Part) -> ast.Expression:
+        assert isinstance(part, Tree)
+        if self.depth >= MAX_NESTING:
+            raise _TooDeep(self.span(part))
+        self.depth += 1
+        node = self.handlers[part.data](part)
+        self.depth -= 1
+        return node
+
+    def name_node(self, tree: Tree[Token]) -> ast.Name:
+        return self.name(tree.children[0])
+
+    def number(self, tree: Tree[Token]) -> ast.Literal:
+        text = str(tree.children[0])
+        span = self.span(tree)
+        if tree.data == "decimal":
+            return ast.Literal(float(text), span)
+        if len(text) <= _MAX_DIGITS:
+            return ast.Literal(int(text), span)
+        message = f"an integer of {len(text)} digits is too large"
+        helps = (f"at most {_MAX_DIGITS} digits are possible; write a decimal number such as `1e30`",)
+        self.problems.append(Diagnostic("E0107", message, (Label(span),), helps=helps))
+        return ast.Literal(0, span)
+
+    def boolean(self, tree: Tree[Token]) -> ast.Literal:
+        return ast.Literal(tree.children[0] == "true", self.span(tree))
+
+    def unary(self, tree: Tree[Token]) -> ast.Expression:
+        token, operand = tree.children
+        node = self.expression(operand)
+        if token == "-" and isinstance(node, ast.Literal) and not isinstance(node.value, bool):
+            return ast.Literal(-node.value, self.span(tree))
+        return ast.Unary(ast.UnaryOperator(str(token)), node, self.span(tree))
+
+    def chain(self, tree: Tree[Token]) -> ast.Expression:
+        """Fold `a op b op c ...` from the left."""
+        first, *rest = tree.children
+        node = self.expression(first)
+        start = self.span(tree)
+        for token, operand in zip(rest[::2], rest[1::2], strict=True):
+            right = self.expression(operand)
+            end = self.extent_of(operand)
+            span = Span(start.source, start.line, start.column, end.end_line, end.end_column)
+            node = ast.Binary(ast.BinaryOperator(str(token)), node, right, span)
+        return node
+
+    def subscript(self, tree: Tree[Token]) -> ast.Subscript:
+        base, *items = tree.children
+        return ast.Subscript(self.expression(base), tuple(self.item(part) for part in items), self.span(tree))
+
+    def item(self, part: _Part) -> ast.Item:
+        assert isinstance(part, Tree)
+        if part.data == "ellipsis":
+            return ast.Rest(self.span(part))
+        if part.data != "slice":
+            return self.expression(part)
+        start, stop, step = (self.expression(bound) if bound is not None else None for bound in part.children)
+        return ast.SliceItem(start, stop, step, self.span(part))
+
+    def attribute(self, tree: Tree[Token]) -> ast.Attribute:
+        base, name = tree.children
+        return ast.Attribute(self.expression(base), self.name(name), self.span(tree))
+
+    def call(self, tree: Tree[Token]) -> ast.Call:
+        function, *arguments = (part for part in tree.children if part is not None)
+        positional: list[ast.Expression] = []
+        keywords: list[ast.Keyword] = []
+        for part in _trees_of(arguments):
+            if part.data == "keyword":
+                name, value = part.children
+                keywords.append(ast.Keyword(self.name(name), self.expression(value)))
+            else:
+                positional.append(self.expression(part))
+        if keywords and keywords[0].name.span < max((p.span for p in positional), default=keywords[0].name.span):
+            place = Label(max(p.span for p in positional))
+            message = "an argument without a name follows one with a name"
+            self.problems.append(Diagnostic("E0102", message, (place, Label(keywords[0].name.span, "named"))))
+        return ast.Call(self.name(function), tuple(positional), tuple(keywords), self.span(tree))
+
+    def reduction(self, tree: Tree[Token]) -> ast.Expression:
+        head, body = tree.children
+        call = self.expression(head)
+        assert isinstance(call, ast.Call)
+        indices = tuple(argument for argument in call.arguments if isinstance(argument, ast.Name))
+        value = self.expression(body)
+        if call.keywords or not indices or len(indices) != len(call.arguments):
+            helps = (
+                f"a product is written with `*`; a reduction names its indices only: `{call.function.text}(i, j) ...`",
+            )
+            message = f"an operator is expected after `{call.function.text}(...)`"
+            self.problems.append(Diagnostic("E0102", message, (Label(value.span),), helps=helps))
+        return ast.Reduction(call.function, indices, value, self.span(tree))
+
+    def tuple(self, tree: Tree[Token]) -> ast.Tuple:
+        return ast.Tuple(tuple(self.expression(part) for part in tree.children), self.span(tree))
+
+    def name(self, token: _Part) -> ast.Name:
+        assert isinstance(token, Token)
+        return ast.Name(str(token), self.span(token))
+
+    def extent_of(self, part: _Part) -> Span:
+        """The span of `part` with the parentheses around it."""
+        assert isinstance(part, Tree)
+        meta = part.meta
+        line, column = getattr(meta, "container_end_line", meta.end_line), getattr(meta, "container_end_column", 0)
+        return Span(self.source.name, meta.line, meta.column, line, column or meta.end_column)
+
+    def span(self, part: _Part) -> Span:
+        assert part is not None
+        place = part.meta if isinstance(part, Tree) else part
+        line, column = place.line or 1, place.column or 1
+        return Span(self.source.name, line, column, place.end_line or line, place.end_column or column)
+
+
+def _trees(part: _Part) -> list[Tree[Token]]:
+    assert isinstance(part, Tree)
+    return _trees_of(part.children)
+
+
+def _trees_of(parts: list[Tree[Token] | Token]) -> list[Tree[Token]]:
+    """The subtrees among `parts`; a rule's optional parts that are absent are left out."""
+    return [part for part in parts if isinstance(part, Tree)]

@@ -1,0 +1,123 @@
+"""From text to lark's tree: the cached parser, the filter of line breaks, and recovery after a syntax error."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+from lark import Lark, Token, Tree, UnexpectedInput
+from lark.lark import PostLex
+
+import grammar
+from compiler.diagnostics import Diagnostic, DiagnosticError, Source
+from compiler.frontend.syntax_errors import diagnose
+from compiler.frontend.tokens import OPERATORS
+
+_MAX_ERRORS = 8
+_DEFINITION = re.compile(r"^(?=(?:dim|fn|program)\b)", re.MULTILINE)
+_STATEMENT = re.compile(r"\s*(?:return\b|[A-Za-z_]\w*\s*[=\[,])")
+
+
+class LineBreaks(PostLex):
+    """Keep only the line breaks that end a statement or a definition.
+
+    Dropped are those inside `( )` and `[ ]`, after an operator, a comma or an opening brace, and at the beginning.
+    (Those before a line that begins with an operator are no `_NEWLINE` in the first place, see the grammar.)
+    """
+
+    always_accept = ("_NEWLINE",)
+    _CONTINUES = frozenset({*OPERATORS, "MINUS", "NOT", "ASSIGN", "COMMA", "ARROW", "COLON", "LBRACE"})
+
+    def process(self, stream: Iterator[Token]) -> Iterator[Token]:
+        depth = 0
+        previous = "LBRACE"
+        for token in stream:
+            kind = token.type
+            if kind == "_NEWLINE":
+                if depth > 0 or previous in self._CONTINUES:
+                    continue
+            elif kind in ("LPAREN", "LBRACKET"):
+                depth += 1
+            elif kind in ("RPAREN", "RBRACKET"):
+                depth -= 1
+            elif kind in ("LBRACE", "RBRACE"):
+                depth = 0
+            previous = kind
+            yield token
+
+
+@cache
+def _parser() -> Lark:
+    return Lark(
+        grammar.syntax(),
+        parser="lalr",
+        lexer="contextual",
+        propagate_positions=True,
+        maybe_placeholders=True,
+        postlex=LineBreaks(),
+    )
+
+
+def terminals() -> frozenset[str]:
+    """The names of all terminals of the grammar."""
+    return frozenset(terminal.name for terminal in _parser().terminals)
+
+
+def parse_tree(source: Source) -> Tree[Token]:
+    """Parse `source`; raises `DiagnosticError` with what is wrong in each of its definitions."""
+    try:
+        return _parser().parse(source.text)
+    except UnexpectedInput as error:
+        first = diagnose(error, source)
+    found = [diagnostic for piece in _pieces(source) for diagnostic in _problems(piece)]
+    raise DiagnosticError(tuple(found[:_MAX_ERRORS]) or (first,), {source.name: source})
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """The lines of `source` from `offset` (counted from 0) that hold one definition."""
+
+    source: Source
+    text: str
+    offset: int
+
+
+def _pieces(source: Source) -> Iterator[Piece]:
+    """Cut the text before each line that opens a definition, so that each is judged by itself."""
+    line = 0
+    for text in _DEFINITION.split(source.text):
+        yield Piece(source, text, line)
+        line += text.count("\n")
+
+
+def _problems(piece: Piece) -> Iterator[Diagnostic]:
+    """Yield what is wrong in one definition; a faulty statement of one line is left out to look for further errors."""
+    lines = piece.text.split("\n")
+    last = -1
+    for _ in range(_MAX_ERRORS):
+        try:
+            _parser().parse("\n".join(lines))
+            return
+        except UnexpectedInput as error:
+            line = _line(error, len(lines))
+            if line <= last:
+                return
+            yield diagnose(error, Source(piece.source.name, "\n".join(lines)), piece.offset)
+        if not (line < len(lines) and _stands_alone(lines[line]) and any("{" in text for text in lines[:line])):
+            return
+        lines[line] = ""
+        last = line
+
+
+def _stands_alone(line: str) -> bool:
+    """True when `line` looks like a whole statement, so that the lines around it parse without it."""
+    code = line.partition("#")[0]
+    balanced = all(code.count(opening) == code.count(closing) for opening, closing in ("()", "[]"))
+    return _STATEMENT.match(code) is not None and balanced and "{" not in code and "}" not in code
+
+
+def _line(error: UnexpectedInput, end: int) -> int:
+    """The line of the error, from 0; `end` when the text is over."""
+    token = getattr(error, "token", None)
+    at_end = isinstance(token, Token) and token.type == "$END"
+    return end if at_end or error.line is None or error.line < 1 else int(error.line) - 1
