@@ -61,7 +61,7 @@ def evaluate_operation(kind: Kind, operands: Sequence[Array], type: TensorType) 
 def constant_array(kind: Constant, type: TensorType) -> Array:
     """The constant's elements, a splat being repeated."""
     values = np.frombuffer(kind.data, type.dtype.numpy)
-    return _filled(values if values.size == 1 else values.reshape(type.shape), type)
+    return _filled(values.reshape(() if values.size == 1 else type.shape), type)
 
 
 def move(kind: Reshape | Transpose | Slice, values: Array, type: TensorType) -> Array:
