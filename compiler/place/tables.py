@@ -20,7 +20,8 @@ class BlockTable:
 
     `sites[p, i]` is the cell of virtual core `i` under placement `p`; `static[p]` is the cost of the flows inside the
     block and to anchors. The flows to other blocks, `peers` in this order, are `own_core[f]`, the number `peer_core[f]`
-    of the far core (counted through all peers), and `weight[f]`; the first `outgoing` of them leave the block.
+    of the far core (counted through all peers), and `weight[f]`; the first `outgoing` of them leave the block
+    (or need not be told apart, the distances being symmetric).
     `distance[a, b]` is in hops, with a pseudo-cell `cells` at distance zero.
     """
 
@@ -50,9 +51,10 @@ class BlockTable:
         size = self.cores * (self.cells + 1)
         cut = self.outgoing
         leaving = np.bincount(index[:cut], self.weight[:cut], size).reshape(self.cores, -1)
-        entering = np.bincount(index[cut:], self.weight[cut:], size).reshape(self.cores, -1)
         # cost_at[i, a]: what it costs to have virtual core i in cell a.
-        cost_at = leaving @ self.distance.T + entering @ self.distance
+        cost_at = leaving @ self.distance.T
+        if cut < len(index):
+            cost_at += np.bincount(index[cut:], self.weight[cut:], size).reshape(self.cores, -1) @ self.distance
         return np.asarray(cost_at[np.arange(self.cores), self.sites].sum(axis=1))
 
 
@@ -120,7 +122,7 @@ def _build_table(
         own_core=others[:, 1],
         peer_core=shifts[others[:, 2]] + others[:, 3],
         weight=others[:, 4].astype(np.float64),
-        outgoing=len(leaving),
+        outgoing=len(others) if np.array_equal(inner, inner.T) else len(leaving),
         distance=inner,
     )
 

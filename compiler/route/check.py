@@ -162,9 +162,8 @@ def _check_ends(problem: RouteProblem, route: Route) -> None:
         arrives = members <= passed and ends <= members
     else:
         allowed = {TrafficClass.REQUEST, TrafficClass.RESPONSE}
-        last = route.hops[-1].dst if route.hops else route.src
-        sources = [route.src, *(hop.dst for hop in route.hops[:-1])]
-        arrives = last == route.dst and all(hop.src == src for hop, src in zip(route.hops, sources, strict=True))
+        stops = [route.src, *(hop.dst for hop in route.hops)]
+        arrives = stops[-1] == route.dst and stops[:-1] == [hop.src for hop in route.hops]
     if not arrives:
         raise InternalError(f"route: {_route_name(route)} does not end where it should")
     if route.hops and _class_of(route.hops[0]) not in allowed:
