@@ -23,6 +23,8 @@ T = TypeVar("T")
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 
 EXTENTS = (1, 2, 3, 4, 7, 31, 32, 33, 64)
+RANKS = (2, 1, 3, 2, 0)
+DTYPES = (DType.BF16, DType.F32, DType.I32, DType.F32, DType.BF16, DType.BOOL)
 MAX_ELEMENTS = 1 << 13
 MAX_STEPS = 12
 
@@ -81,12 +83,13 @@ class _Author:
     def leaf(self, type: TensorType | None = None) -> int:
         """A new input or weight, of any type unless one is given."""
         name = f"v{len(self.values)}"
-        chosen = type or TensorType(self.shape(), self.pick((DType.BF16, DType.F32, DType.I32, DType.BOOL)))
+        chosen = type or TensorType(self.shape(), self.pick(DTYPES))
         make = self.builder.input if self.pick((True, False)) else self.builder.weight
         return self.add(make(name, chosen))
 
     def shape(self) -> Shape:
-        shape: tuple[int, ...] = tuple(self.draw(st.lists(st.sampled_from(EXTENTS), max_size=3)))
+        rank = self.pick(RANKS)
+        shape: tuple[int, ...] = tuple(self.pick(EXTENTS) for _ in range(rank))
         while int(np.prod(shape)) > MAX_ELEMENTS:
             shape = shape[:-1]
         return shape
@@ -101,7 +104,7 @@ class _Author:
         return self.leaf(TensorType(shape, type.dtype))
 
     def step(self) -> None:
-        x = self.pick(self.values)
+        x = self.pick((self.values[-1], self.pick(self.values)))
         self.add(self.pick(self.applicable(x))(x))
 
     def applicable(self, x: int) -> list[Callable[[int], int]]:
@@ -117,9 +120,9 @@ class _Author:
         if type.shape:
             moves += [self.transpose, self.slice, self.iota]
         if type.shape and type.dtype is not DType.BOOL:
-            moves.append(self.reduce)
+            moves += [self.reduce, self.reduce]
         if len(type.shape) >= 2 and type.dtype is not DType.BOOL:
-            moves.append(self.contract)
+            moves += [self.contract, self.contract]
         return moves
 
     def operations(self, candidates: Sequence[ScalarOp], dtype: DType) -> list[ScalarOp]:

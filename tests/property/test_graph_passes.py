@@ -1,5 +1,6 @@
 """Passes keep what a graph means; generated programs, generated data."""
 
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -48,6 +49,8 @@ def check_same(before: TensorGraph, after: TensorGraph, seed: int, whole: bool) 
         assert value.tobytes() == evaluate(before, tensors)[name].tobytes()
         result = compare(value, bound, found[name])
         assert result.ok, result
+        zero = (value == 0) & (bound == 0)
+        assert not np.any(zero & (np.signbit(value.astype(float)) != np.signbit(found[name].astype(float))))
 
 
 @given(graph=graphs())
