@@ -6,7 +6,7 @@ from pathlib import Path
 from compiler.ir import TensorGraph
 from compiler.ir.printer import print_graph
 from compiler.partition.printer import print_stages
-from compiler.passes import PASSES
+from compiler.passes import PASS_NAMES
 from compiler.pipeline import Compiled
 from compiler.program.assembly import print_image
 from compiler.program.serialize import write_file
@@ -48,10 +48,9 @@ def run(arguments: Namespace, terminal: Terminal) -> int:
 
 
 def _check_passes(names: list[str]) -> None:
-    known = [each.name for each in PASSES]
     for name in names:
-        if name not in known:
-            raise bad_input("E0532", f"there is no pass `{name}`", helps=did_you_mean(name, known, "passes"))
+        if name not in PASS_NAMES:
+            raise bad_input("E0532", f"there is no pass `{name}`", helps=did_you_mean(name, PASS_NAMES, "passes"))
 
 
 def _target(arguments: Namespace) -> Path | None:

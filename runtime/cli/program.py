@@ -7,7 +7,7 @@ from time import perf_counter
 
 from compiler.frontend import load, lower
 from compiler.ir import TensorGraph
-from compiler.pipeline import CompileOptions, Compiled, Observe, compile_graph
+from compiler.pipeline import Compiled, CompileOptions, Observer, compile_graph
 from compiler.program.image import Image
 from compiler.program.serialize import read_file
 from compiler.target.load import load_machine
@@ -40,11 +40,11 @@ def open_program(arguments: Namespace, progress: Progress) -> Program:
     return Program(read_file(path))
 
 
-def compile_source(arguments: Namespace, progress: Progress, observe: Observe | None = None) -> Program:
+def compile_source(arguments: Namespace, progress: Progress, observe: Observer | None = None) -> Program:
     """Compile `arguments.file` for the machine and with the sizes and the seed that the options name."""
 
     def observed(stage: str, value: object) -> None:
-        progress.stage(f"compiling {arguments.file}: after {stage}")
+        progress.stage(f"compiling {arguments.file}: {stage}")
         if observe is not None:
             observe(stage, value)
 

@@ -1,0 +1,109 @@
+"""`meshc run`: compile if need be, feed, run on the emulated machine, compare, report."""
+
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+from compiler.ir import TensorGraph
+from compiler.numerics import DType
+from compiler.program.image import Image, Role
+from emulator import RunResult
+from emulator.faults import Fault
+from runtime.cli.exit_codes import ExitCode
+from runtime.cli.feeding import feed, pairs
+from runtime.cli.program import Program, open_program
+from runtime.cli.progress import Progress
+from runtime.cli.summary import (
+    check_document,
+    check_table,
+    outputs_document,
+    outputs_table,
+    report_document,
+    report_tables,
+)
+from runtime.cli.terminal import Terminal
+from runtime.errors import bad_input, did_you_mean
+from runtime.feed import Array
+from runtime.files import replacing
+from runtime.reference import Comparison, compare, evaluate_with_bounds
+from runtime.report import report
+from runtime.session import Session
+
+
+def run(arguments: Namespace, terminal: Terminal) -> int:
+    try:
+        with Progress(terminal.error) as progress:
+            return _run(arguments, terminal, progress)
+    except Fault as fault:
+        terminal.fault(fault.category, str(fault))
+        return ExitCode.MACHINE_FAULT
+
+
+def _run(arguments: Namespace, terminal: Terminal, progress: Progress) -> int:
+    program = open_program(arguments, progress)
+    targets = _targets(program.image, arguments.output)
+    session = Session.from_image(program.image)
+    feed(session, arguments)
+    progress.stage(f"running {program.image.name} on {program.image.machine.name}")
+    start = perf_counter()
+    result = session.run()
+    seconds = perf_counter() - start
+    for name, path in targets.items():
+        _write(path, session.fetch(name))
+    comparisons: Mapping[str, Comparison] = {}
+    if program.graph is not None and arguments.check:
+        progress.stage("comparing with the reference")
+        comparisons = check(program.graph, session.fed, result.outputs)
+    _print(program, result, seconds, comparisons, terminal)
+    return ExitCode.OK if all(each.ok for each in comparisons.values()) else ExitCode.CHECK_FAILED
+
+
+def check(graph: TensorGraph, fed: Mapping[str, Array], outputs: Mapping[str, Array]) -> dict[str, Comparison]:
+    """Hold every output against the reference on the same arrays."""
+    expected = evaluate_with_bounds(graph, fed)
+    return {name: compare(value, bound, outputs[name]) for name, (value, bound) in expected.items()}
+
+
+def _print(
+    program: Program, result: RunResult, seconds: float, comparisons: Mapping[str, Comparison], terminal: Terminal
+) -> None:
+    figures = report(program.image, result.profile)
+    tables = [outputs_table(result.outputs), *report_tables(figures)]
+    if comparisons:
+        tables.append(check_table(comparisons))
+    for table in tables:
+        terminal.table(table)
+    compiled = "" if program.compile_seconds is None else f"compiled in {program.compile_seconds:.2f} s, "
+    terminal.text(f"\n{compiled}emulated in {seconds:.2f} s")
+    terminal.document(
+        {
+            "ok": all(each.ok for each in comparisons.values()),
+            "program": program.image.name,
+            "machine": program.image.machine.name,
+            "compile_seconds": program.compile_seconds,
+            "emulate_seconds": seconds,
+            "outputs": outputs_document(result.outputs),
+            "profile": report_document(figures),
+            "check": check_document(comparisons) if comparisons else None,
+        }
+    )
+
+
+def _targets(image: Image, settings: list[str]) -> dict[str, Path]:
+    """Where outputs are to be written; raises E0527 for a name that the program does not have, before it runs."""
+    known = [tensor.name for tensor in image.tensors if tensor.role is Role.OUTPUT]
+    targets = {name: Path(value) for name, value in pairs("--output", settings, set()).items()}
+    for name in targets:
+        if name not in known:
+            helps = did_you_mean(name, known, "it has")
+            raise bad_input("E0527", f"program `{image.name}` has no output `{name}`", helps=helps)
+    return targets
+
+
+def _write(path: Path, array: Array) -> None:
+    """Write an output as `.npy`; bf16, for which the format has no name, as float32 with the same values."""
+    with replacing(path) as file:
+        np.save(file, array.astype(np.float32) if array.dtype == DType.BF16.numpy else array)
