@@ -49,15 +49,15 @@ def candidates(machine: Machine, workload: Workload, nest_index: int, context: C
     nest = workload.nests[nest_index]
     found = []
     for ways in _ways(machine, nest):
-        stage = _stage(machine, workload, nest_index, ways, context)
-        if stage is not None:
-            found.append(Candidate(stage, estimate(machine, workload, stage)))
+        best = _best(machine, workload, nest_index, ways, context)
+        if best is not None:
+            found.append(best)
     found.sort(key=lambda c: (c.stage.cores, c.estimate.total, c.stage.ways))
-    best: list[Candidate] = []
+    front: list[Candidate] = []
     for candidate in found:
-        if not best or candidate.estimate.total < best[-1].estimate.total:
-            best.append(candidate)
-    return tuple(best)
+        if not front or candidate.estimate.total < front[-1].estimate.total:
+            front.append(candidate)
+    return tuple(front)
 
 
 def smallest_l1(machine: Machine, workload: Workload, nest_index: int, context: Context) -> int:
@@ -66,7 +66,8 @@ def smallest_l1(machine: Machine, workload: Workload, nest_index: int, context: 
     return min(
         l1_bytes(machine, workload, stage)
         for ways in _ways(machine, nest)
-        for stage in _variants(workload, nest_index, ways, context)
+        for stages in _variants(workload, nest_index, ways, context)
+        for stage in stages
     )
 
 
@@ -100,32 +101,40 @@ def _no_empty_block(extent: int, ways: int) -> bool:
     return -(-extent // ways) * (ways - 1) < extent
 
 
-def _stage(
+def _best(
     machine: Machine, workload: Workload, nest_index: int, ways: tuple[int, ...], context: Context
-) -> Stage | None:
-    """The first variant that fits L1: variants come best first."""
+) -> Candidate | None:
+    """The fastest of the first variants that fit L1: they come in groups, the most promising group first."""
     columns = workload.nests[nest_index].out_dims[-1]
     if not _no_empty_block(columns, ways[-1]):
         return None
-    for stage in _variants(workload, nest_index, ways, context):
-        if l1_bytes(machine, workload, stage) <= machine.l1_available:
-            return stage
+    for stages in _variants(workload, nest_index, ways, context):
+        fitting = [stage for stage in stages if l1_bytes(machine, workload, stage) <= machine.l1_available]
+        if fitting:
+            choices = [Candidate(stage, estimate(machine, workload, stage)) for stage in fitting]
+            return min(choices, key=lambda choice: choice.estimate.total)
     return None
 
 
-def _variants(workload: Workload, nest_index: int, ways: tuple[int, ...], context: Context) -> Iterator[Stage]:
-    """Stages with ever smaller blocks; after all block sizes without repeated loads come those with them."""
+def _variants(
+    workload: Workload, nest_index: int, ways: tuple[int, ...], context: Context
+) -> Iterator[tuple[Stage, ...]]:
+    """Stages with ever smaller blocks of the result, a group for each; after those without repeated loads come those
+    with them."""
     nest = workload.nests[nest_index]
     for deepest in (False, True):
-        for block in _blocks(nest, ways):
-            bare = Stage(nest_index, ways, block, (), context.to_dram, context.shard)
-            plans = [
-                _plan(nest, bare, number, context.from_l1[number], deepest) for number in range(len(nest.operands))
-            ]
-            yield replace(bare, operands=tuple(plans))
+        for blocks in _blocks(nest, ways):
+            stages = []
+            for block in blocks:
+                bare = Stage(nest_index, ways, block, (), context.to_dram, context.shard)
+                numbers = range(len(nest.operands))
+                plans = (_plan(nest, bare, number, context.from_l1[number], deepest) for number in numbers)
+                stages.append(replace(bare, operands=tuple(plans)))
+            yield tuple(stages)
 
 
-def _blocks(nest: Nest, ways: tuple[int, ...]) -> Iterator[tuple[int, int, int]]:
+def _blocks(nest: Nest, ways: tuple[int, ...]) -> Iterator[tuple[tuple[int, int, int], ...]]:
+    """Blocks to try, in groups that differ only in the innermost reduced axis."""
     rows, columns = (-(-dim // way) for dim, way in zip(nest.out_dims[-2:], ways[-2:], strict=True))
     inner = nest.reduced[-1] if nest.reduced else 1
     inners = sorted({fitting_step(inner, limit) for limit in range(1, INNER_BLOCK + 1)}, reverse=True)
@@ -133,12 +142,11 @@ def _blocks(nest: Nest, ways: tuple[int, ...]) -> Iterator[tuple[int, int, int]]
         case ContractBody():
             shapes = [(r, c) for r in _divisors(rows) for c in _divisors(columns) if r * c <= OUT_BLOCK or r == c == 1]
             shapes.sort(key=lambda shape: (-shape[0] * shape[1], abs(shape[0] - shape[1])))
-            best = [step for step in inners if step < inner or inner == 1] or inners
-            yield from ((*shape, step) for shape in shapes for step in best)
+            yield from (tuple((*shape, step) for step in inners) for shape in shapes)
         case MapBody() | GatherBody():
-            yield from ((1, step, 1) for step in range(min(columns, MAP_BLOCK), 0, -1))
+            yield from (((1, step, 1),) for step in range(min(columns, MAP_BLOCK), 0, -1))
         case _:
-            yield from ((1, 1, step) for step in inners)
+            yield tuple((1, 1, step) for step in inners)
 
 
 def _divisors(number: int) -> tuple[int, ...]:
