@@ -192,7 +192,8 @@ def _does_not_fit(arena: Arena, buffers: Sequence[Buffer], peak: int) -> Diagnos
     reason = "live at the same time" if tight else f"{live} of them live at the same time; the rest is lost between"
     alive = sorted((b for b in buffers if b.start <= when <= b.end), key=lambda b: (-b.nbytes, b.name))
     largest = ", ".join(f"`{buffer.name}` {buffer.nbytes}" for buffer in alive[:4])
-    more = f" and {len(alive) - 4} smaller ones" if len(alive) > 4 else ""
+    rest = len(alive) - 4
+    more = f" and {rest} smaller one{'s' if rest > 1 else ''}" if rest > 0 else ""
     return Diagnostic(
         "E0411",
         message,

@@ -5,9 +5,10 @@ integer.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 
 from compiler.place.problem import Block
-from compiler.target import Coord, Machine
+from compiler.target import Machine
 
 SEARCH_NODES = 2000
 """Placements that the exhaustive search tries after the greedy orders have failed."""
@@ -20,10 +21,7 @@ def grid_name(block: Block) -> str:
 
 def legal_starts(machine: Machine, block: Block) -> tuple[tuple[int, int], ...]:
     """Return the (column, row) of every rectangle of live cores of the size of `block`, row by row."""
-    columns, rows = len(machine.core_columns), len(machine.core_rows)
-    live = _live_cells(machine)
-    starts = ((x, y) for y in range(rows - block.rows + 1) for x in range(columns - block.columns + 1))
-    return tuple((x, y) for x, y in starts if _rectangle(columns, block, x, y) & ~live == 0)
+    return tuple(start for _, start in _choices(_worker_grid(machine), block.rows, block.columns))
 
 
 def pack(machine: Machine, blocks: Sequence[Block]) -> tuple[tuple[int, int], ...] | None:
@@ -33,8 +31,8 @@ def pack(machine: Machine, blocks: Sequence[Block]) -> tuple[tuple[int, int], ..
     """
     if sum(block.rows * block.columns for block in blocks) > len(machine.cores):
         return None
-    choices = {(block.rows, block.columns): _choices(machine, block) for block in blocks}
-    options = [choices[block.rows, block.columns] for block in blocks]
+    grid = _worker_grid(machine)
+    options = [_choices(grid, block.rows, block.columns) for block in blocks]
     if not all(options):
         return None
     for key in _ORDERS:
@@ -65,23 +63,24 @@ def _by_columns(block: Block) -> tuple[int, int]:
 _ORDERS: tuple[Callable[[Block], tuple[int, ...]], ...] = (_by_area, _by_rows, _by_columns)
 
 
-def _live_cells(machine: Machine) -> int:
+def _worker_grid(machine: Machine) -> tuple[int, int, int]:
+    """Return the number of columns and of rows, and the set of live cells."""
+    columns, rows = machine.core_columns, machine.core_rows
     live = 0
-    for row, y in enumerate(machine.core_rows):
-        for column, x in enumerate(machine.core_columns):
-            if Coord(x, y) in machine.core_number:
-                live |= 1 << (row * len(machine.core_columns) + column)
-    return live
+    for coord in machine.cores:
+        live |= 1 << (rows.index(coord.y) * len(columns) + columns.index(coord.x))
+    return len(columns), len(rows), live
 
 
-def _rectangle(columns: int, block: Block, x: int, y: int) -> int:
-    line = ((1 << block.columns) - 1) << x
-    return sum(line << (row * columns) for row in range(y, y + block.rows))
-
-
-def _choices(machine: Machine, block: Block) -> tuple[_Choice, ...]:
-    columns = len(machine.core_columns)
-    return tuple((_rectangle(columns, block, x, y), (x, y)) for x, y in legal_starts(machine, block))
+@lru_cache(maxsize=1024)
+def _choices(grid: tuple[int, int, int], rows: int, columns: int) -> tuple[_Choice, ...]:
+    """Return every rectangle of live cells of that size, row by row."""
+    across, down, live = grid
+    line = (1 << columns) - 1
+    corner = sum(line << (row * across) for row in range(rows))
+    starts = ((x, y) for y in range(down - rows + 1) for x in range(across - columns + 1))
+    cells = ((corner << (y * across + x), (x, y)) for x, y in starts)
+    return tuple(choice for choice in cells if choice[0] & ~live == 0)
 
 
 def _greedy(

@@ -23,7 +23,7 @@ from compiler.target import Machine
 # Temperatures as fractions of the spread of placement costs, and the share of moves that lift two blocks: the best of
 # a grid of values on twelve pipelines of 4 to 40 blocks; see docs/decisions/place.md.
 FIRST_TEMPERATURE = 0.5
-LAST_TEMPERATURE = 0.02
+LAST_TEMPERATURE = 0.05
 PAIR_SHARE = 0.5
 
 
@@ -84,10 +84,11 @@ class _Annealer:
             self._put(block, placement)
 
     def run(self, options: PlaceOptions) -> None:
-        """Anneal within the budget of moves, return to the best placement seen and descend to a local optimum."""
+        """Descend to a local optimum, anneal within the budget of moves, descend from the best placement seen."""
+        self._descend()
         if len(self.tables) > 1 and any(len(table.placements) > 1 for table in self.tables):
             self._anneal(options)
-        self._descend()
+            self._descend()
 
     def total(self) -> float:
         """Return the cost of the current placement."""
