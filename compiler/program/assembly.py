@@ -1,4 +1,4 @@
-"""The image as text, for people; `assembly_parser` reads it back to an equal image.
+"""The image as text, for people, which reads back to an equal image.
 
 One thing per line, `;` starts a remark inside code. Lines that begin with `|` belong to the line before them: the text
 of the machine or of a source, the bytes of a constant. Cores that run the same programs are printed once. The remark
@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from compiler.diagnostics import Source
 from compiler.numerics import Expr
+from compiler.program.assembly_parser import parse_image
 from compiler.program.image import (
     Code,
     CoreProgram,
@@ -30,6 +31,8 @@ from compiler.program.image import (
 from compiler.program.instructions import End, Loop
 from compiler.program.syntax import format_instruction, format_number
 from compiler.target import Coord, machine_text
+
+__all__ = ["parse_image", "print_image"]
 
 BYTES_PER_LINE = 48
 _REMARK_COLUMN = 56

@@ -12,7 +12,6 @@ from compiler.program.image import Code, CoreProgram, CoreSet, Epoch, Image, Rou
 from compiler.program.instructions import Affine, Instruction
 from compiler.target import Machine, load_machine, preset_names
 
-
 _MACHINES = tuple(load_machine(name) for name in preset_names())
 _NUMBERS = st.integers(0, 40) | st.integers(-3, 1 << 40)
 _FLOATS = st.floats(allow_nan=False)
