@@ -1,0 +1,96 @@
+"""Run an image: memories filled, epochs one after the other, outputs fetched."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compiler.diagnostics import Diagnostic, DiagnosticError
+from compiler.program.image import Image, Role, Tensor
+from emulator.epoch import L1, Epoch
+from emulator.faults import UninitializedRead
+from emulator.kernels.compile import Compiler
+from emulator.layout import Dram
+from emulator.profile import EpochProfile, Profile
+
+FED = (Role.INPUT, Role.WEIGHT)
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """The outputs by name, and where the time went."""
+
+    outputs: dict[str, NDArray[Any]]
+    profile: Profile
+
+
+def run(image: Image, tensors: Mapping[str, NDArray[Any]], cache: Path | None = None) -> RunResult:
+    """Run `image` on `tensors`: every input and weight by name, in its type and shape.
+
+    `cache` is a folder for compiled tile kernels; without one they are compiled anew. Raises `DiagnosticError` (E0510
+    a tensor is missing, E0511 one is unknown, E0512 one has the wrong type, E0513 the wrong shape) and
+    `emulator.faults.Fault`.
+    """
+    check_fed(image, tensors)
+    dram = Dram.for_image(image)
+    for tensor in image.tensors:
+        if tensor.role in FED:
+            dram.store(tensor, tensors[tensor.name])
+        elif tensor.role is Role.CONSTANT:
+            dram.store(tensor, constant_array(tensor))
+    compiler, l1 = _compiler(cache), L1.for_image(image)
+    epochs: list[EpochProfile] = []
+    for number in range(len(image.epochs)):
+        start = epochs[-1].end + image.machine.core.launch if epochs else 0
+        epochs.append(Epoch.prepare(image, number, dram, l1, compiler).run(start))
+    profile = Profile(image.machine.clock_ghz, tuple(epochs), image.origins)
+    return RunResult({t.name: _fetch(t, dram, profile) for t in image.tensors if t.role is Role.OUTPUT}, profile)
+
+
+_COMPILERS: dict[Path | None, Compiler] = {}
+
+
+def _compiler(cache: Path | None) -> Compiler:
+    """One compiler per cache folder and process: kernels are compiled or loaded once."""
+    return _COMPILERS.setdefault(cache, Compiler(cache))
+
+
+def constant_array(tensor: Tensor) -> NDArray[Any]:
+    """The array of a constant."""
+    return np.frombuffer(tensor.data, tensor.dtype.numpy).reshape(tensor.shape)
+
+
+def _fetch(tensor: Tensor, dram: Dram, profile: Profile) -> NDArray[Any]:
+    page = dram.unwritten(tensor)
+    if page >= 0:
+        text = f"page {page} of output `{tensor.name}` was never written"
+        raise UninitializedRead(text, len(profile.epochs) - 1, profile.makespan)
+    return dram.fetch(tensor)
+
+
+def check_fed(image: Image, tensors: Mapping[str, NDArray[Any]]) -> None:
+    """Raise `DiagnosticError` unless `tensors` are exactly the inputs and weights of the image."""
+    declared = {tensor.name: tensor for tensor in image.tensors if tensor.role in FED}
+    found = [
+        Diagnostic("E0511", f"`{image.name}` has no input or weight `{name}`")
+        for name in tensors
+        if name not in declared
+    ]
+    for name, tensor in declared.items():
+        found += _mismatches(image, tensor, tensors.get(name))
+    if found:
+        raise DiagnosticError(tuple(found))
+
+
+def _mismatches(image: Image, tensor: Tensor, array: NDArray[Any] | None) -> list[Diagnostic]:
+    expected = f"{tensor.dtype.value}{list(tensor.shape)}"
+    if array is None:
+        return [Diagnostic("E0510", f"`{image.name}` needs `{tensor.name}`, {expected}")]
+    if array.dtype != tensor.dtype.numpy:
+        return [Diagnostic("E0512", f"`{tensor.name}` is {expected}, but the array holds {array.dtype}")]
+    if array.shape != tensor.shape:
+        return [Diagnostic("E0513", f"`{tensor.name}` is {expected}, but the array has shape {list(array.shape)}")]
+    return []

@@ -1,0 +1,376 @@
+"""Column layout of the engine's tables: all of them int64 arrays, rows of one kind of thing each.
+
+A thread number is `3 * core + (0 read, 1 write, 2 compute)`; a position number is `y * columns + x`; times are cycles
+since the start of the epoch.
+"""
+
+from typing import Final
+
+# `control`: one row of scalars.
+NOW: Final = 0
+SEQUENCE: Final = 1
+"""Events scheduled so far: the tie-break of equal times."""
+HEAP_SIZE: Final = 2
+EVENTS: Final = 3
+FREE_PACKET: Final = 4
+"""Head of the list of free packet rows, -1 when it is empty."""
+FREE_PACKETS: Final = 5
+"""Its length."""
+STATUS: Final = 6
+FAULT_THREAD: Final = 7
+FAULT_A: Final = 8
+FAULT_B: Final = 9
+FAULT_C: Final = 10
+L1_ADDRESS: Final = 11
+"""Native address of the `l1` array."""
+REGISTER_ADDRESS: Final = 12
+"""Native address of the `registers` array."""
+ARGUMENT_ADDRESS: Final = 13
+"""Native address of the `arguments` array."""
+SCRATCH_ADDRESS: Final = 14
+"""Native address of the `scratch` array."""
+LAST: Final = 15
+"""Time of the latest event that did something."""
+TILE_OPS: Final = 16
+"""Tile products, then fused maps, reductions and packs (four columns)."""
+CONTROL_COLUMNS: Final = 20
+
+# `constants`: one row, the machine's.
+CORES: Final = 0
+L1_BYTES: Final = 1
+POSITIONS: Final = 2
+FLIT_BYTES: Final = 3
+PACKET_BYTES: Final = 4
+"""Payload of the largest packet."""
+HOP: Final = 5
+NIU: Final = 6
+READ_ISSUE: Final = 7
+WRITE_ISSUE: Final = 8
+ATOMIC_ISSUE: Final = 9
+READ_OVERHEAD: Final = 10
+WRITE_OVERHEAD: Final = 11
+PACKET_GAP: Final = 12
+READ_PACKET_GAP: Final = 13
+RESERVE_PER_HOP: Final = 14
+RESERVE_BASE: Final = 15
+ACKS_PER_CYCLE: Final = 16
+DRAM_ACCESS: Final = 17
+DRAM_SPACING: Final = 18
+DRAM_STRIDE: Final = 19
+"""Bytes of `dram` per channel."""
+SEMAPHORE_POLL: Final = 20
+LOOP_COST: Final = 21
+COPY_WORD: Final = 22
+CB_OP: Final = 23
+INSTRUCTION: Final = 24
+DST_TILES: Final = 25
+SLACK: Final = 26
+"""Packets (and events) that one step may need at most."""
+CHANNEL_MILLIBYTES: Final = 27
+"""Bytes per 1000 cycles of a DRAM channel."""
+FIRST_INJECT: Final = 28
+"""Row of `resources` of NIU injection port (noc 0, position 0); then by noc and position."""
+FIRST_EJECT: Final = 29
+FIRST_RESERVE: Final = 30
+PAYLOAD_FLITS: Final = 31
+"""Payload flits of the largest packet."""
+CONSTANT_COLUMNS: Final = 32
+
+# `threads`
+PC: Final = 0
+STATE: Final = 1
+SINCE: Final = 2
+"""When the thread blocked."""
+DEPTH: Final = 3
+OUTSTANDING: Final = 4
+"""Packets issued and not yet completed."""
+MATH_START: Final = 5
+"""Start of the latest instruction in the math pipe; the next one's unpack does not begin before it."""
+MATH_FREE: Final = 6
+PACK_FREE: Final = 7
+PACKED: Final = 8
+"""1 when a pack followed the latest math: the next math opens a new register set."""
+SET_FREE: Final = 9
+"""When the packs of the register set before the current one were over."""
+GATHERED: Final = 10
+"""Elements of the current `Gather` already looked at."""
+FINISH: Final = 11
+COUNTER: Final = 12
+"""Loop counters, outermost first (8 columns)."""
+REMAINING: Final = 20
+"""Iterations to go, the current one included (8 columns)."""
+BODY: Final = 28
+"""First instruction of each open loop (8 columns)."""
+NEEDS_OF: Final = 36
+"""What a blocked thread waits for: a row of `buffers` or a semaphore of its core."""
+NEEDS: Final = 37
+"""How much of it."""
+THREAD_COLUMNS: Final = 38
+
+READY: Final = 0
+RUNNING: Final = 1
+DONE: Final = 2
+BLOCKED: Final = 3
+"""`BLOCKED + r` is blocked for reason `r` of `cycles`."""
+
+# `cycles`: per thread, cycles by reason; they add up to the length of the epoch.
+BUSY: Final = 0
+WAIT_RESERVE: Final = 1
+WAIT_CB: Final = 2
+WAIT_SEMAPHORE: Final = 3
+WAIT_AWAIT: Final = 4
+WAIT_BARRIER: Final = 5
+WAIT_ORDER: Final = 6
+WAIT_PIPE: Final = 7
+IDLE: Final = 8
+UNPACK_BUSY: Final = 9
+"""From here on: busy cycles of the parts of the data path, which overlap and do not count toward the sum."""
+MATH_BUSY: Final = 10
+PACK_BUSY: Final = 11
+CYCLE_COLUMNS: Final = 12
+
+# `buffers`: rows of a core are consecutive, from `first_buffer[core]`
+ADDRESS: Final = 0
+"""Byte offset in `l1`."""
+CAPACITY: Final = 1
+PAGE_BYTES: Final = 2
+WRITTEN_TO: Final = 3
+"""Pages pushed as the producer sees it; the write pointer modulo the ring."""
+VISIBLE: Final = 4
+"""Pages pushed as the consumer sees it."""
+READ_TO: Final = 5
+"""Pages popped; the read pointer modulo the ring."""
+RESERVED: Final = 6
+WAITED: Final = 7
+SHARD: Final = 8
+OF_CORE: Final = 9
+BUFFER_COLUMNS: Final = 10
+
+# `code`: an operation, its costs, then operands `A, A + 1, ...` as the operation lists them.
+OP: Final = 0
+UNPACK: Final = 1
+MATH: Final = 2
+PACK: Final = 3
+A: Final = 4
+CODE_COLUMNS: Final = 21
+
+OP_DONE: Final = 0
+OP_RESERVE: Final = 1
+"""cb, pages; so also push, wait, pop."""
+OP_PUSH: Final = 2
+OP_WAIT: Final = 3
+OP_POP: Final = 4
+OP_READ: Final = 5
+"""cb, offset, tensor, page, noc; so also write."""
+OP_WRITE: Final = 6
+OP_GATHER: Final = 7
+"""cb, offset, tensor, page, noc, index map."""
+OP_MULTICAST: Final = 8
+"""cb, offset, pages, core set, noc."""
+OP_BARRIER: Final = 9
+OP_SEM_INC: Final = 10
+"""semaphore, core set, amount, noc."""
+OP_SEM_WAIT: Final = 11
+"""semaphore, amount."""
+OP_AWAIT: Final = 12
+"""tensor, page."""
+OP_FILL: Final = 13
+"""register, 32-bit pattern."""
+OP_MATMUL: Final = 14
+"""register, a, a_offset, a_row, a_inner, b, b_offset, b_inner, b_column, rows, columns, inner, clear, kernel of the
+product, kernel that unpacks a page of a (-1: none), the same for b."""
+OP_MAP: Final = 15
+"""kernel, register, first operand, number of operands, 1 if the result must not be written in place."""
+OP_REDUCE: Final = 16
+"""kernel, register, source, rows, row tile, columns, column tile."""
+OP_PACK: Final = 17
+"""kernel, register, cb, offset, rows, row tile, columns, column tile, 1 if it accumulates; rows is -1 without a
+mask."""
+OP_LOOP: Final = 18
+"""count."""
+OP_END: Final = 19
+
+# `affines`: an affine value per row
+TERMS: Final = 0
+CONSTANT: Final = 1
+COEFFICIENT: Final = 2
+AFFINE_COLUMNS: Final = 10
+
+# `operands`: of maps
+SOURCE: Final = 0
+"""A cb of the core, or `-1 - register`."""
+OFFSET: Final = 1
+"""Row of `affines`."""
+OPERAND_COLUMNS: Final = 2
+
+# `tensors`
+FIRST_PAGE: Final = 0
+"""Row of `pages`."""
+PAGES: Final = 1
+TENSOR_PAGE_BYTES: Final = 2
+ITEM_BYTES: Final = 3
+SHAPE: Final = 4
+"""Where in `lists` its matrix shape begins: rank, then extents."""
+TENSOR_COLUMNS: Final = 5
+
+# `pages`: where each page of each tensor lives in this epoch
+NODE: Final = 0
+"""Position of the NIU; -1 when the page is not reachable in this epoch."""
+MEMORY: Final = 1
+"""Byte offset in `l1` or `dram`."""
+CHANNEL: Final = 2
+"""DRAM channel, -1 for L1."""
+OWNER: Final = 3
+"""Core, -1 for DRAM."""
+SEMAPHORE: Final = 4
+"""The semaphore that announces it (L1)."""
+THRESHOLD: Final = 5
+PAGE_COLUMNS: Final = 6
+
+# `trees`: routes; a unicast route is a tree without branches. A row is the crossing of one link.
+LINK: Final = 0
+"""Row of `resources`."""
+CHILD: Final = 1
+"""First crossing that leaves the router where this one ends, -1 at the end."""
+SIBLING: Final = 2
+"""Next crossing that leaves the router where this one starts, or -1."""
+MEMBER: Final = 3
+"""For multicast trees: the core that takes the packet where this crossing ends, or -1."""
+TREE_COLUMNS: Final = 4
+
+# `resources`: links, NIU ports, multicast reservations
+FREE_AT: Final = 0
+FLITS: Final = 1
+RESOURCE_COLUMNS: Final = 2
+
+# `packets`
+KIND: Final = 0
+THREAD: Final = 1
+SRC: Final = 2
+"""Position; DST likewise."""
+DST: Final = 3
+NETWORK: Final = 4
+PACKET_FLITS: Final = 5
+ROOT: Final = 6
+"""First crossing of its route."""
+TARGET_MEMORY: Final = 7
+"""Byte offset in `l1` (reads, multicasts: in the L1 of one core) or `dram` (writes)."""
+SOURCE_MEMORY: Final = 8
+SIZE: Final = 9
+"""Payload bytes."""
+SOURCE_CHANNEL: Final = 10
+"""DRAM channel of the far end, -1 for L1."""
+TARGET_CORE: Final = 11
+COPIES: Final = 12
+"""Deliveries still to come."""
+SEM: Final = 13
+AMOUNT: Final = 14
+NEXT_FREE: Final = 15
+CORE_SET: Final = 16
+"""Core set of a multicast, -1 for unicast."""
+GRAIN: Final = 17
+"""Tensor that the payload belongs to, -1 for none."""
+PACKET_COLUMNS: Final = 18
+
+# `channels`: FREE_AT, then
+READ_BYTES: Final = 1
+WRITE_BYTES: Final = 2
+REQUESTS: Final = 3
+CHANNEL_COLUMNS: Final = 4
+
+# `sets`
+FIRST_MEMBER: Final = 0
+MEMBERS: Final = 1
+TREE: Final = 2
+SET_COLUMNS: Final = 3
+
+# `streams`: per tensor
+STREAM_READ: Final = 0
+STREAM_WRITTEN: Final = 1
+STREAM_COLUMNS: Final = 2
+
+# `multicast`
+TREE_ROOT: Final = 0
+TREE_MEMBERS: Final = 1
+TREE_DEPTH: Final = 2
+MULTICAST_COLUMNS: Final = 3
+
+# `spent`: per instruction
+TIMES: Final = 0
+BUSY_CYCLES: Final = 1
+STALLED_CYCLES: Final = 2
+SPENT_COLUMNS: Final = 3
+
+# `unordered`
+UNDER_WAY: Final = 0
+PATH: Final = 1
+UNORDERED_COLUMNS: Final = 2
+
+# Roots in `unicast` and `multicast`
+NO_CROSSING: Final = -1
+NO_ROUTE: Final = -2
+
+READ_REQUEST: Final = 0
+READ_ANSWER: Final = 1
+WRITE_DRAM: Final = 2
+WRITE_L1: Final = 3
+INCREMENT: Final = 4
+ACKNOWLEDGE: Final = 5
+
+# `heap`: pending events
+TIME: Final = 0
+ORDER: Final = 1
+EVENT: Final = 2
+FIRST: Final = 3
+SECOND: Final = 4
+HEAP_COLUMNS: Final = 5
+
+THREAD_STEP: Final = 0
+"""Thread FIRST goes on."""
+PUSHED: Final = 1
+"""SECOND pages of buffer row FIRST become visible to its consumer."""
+INJECTED: Final = 2
+"""Packet FIRST is handed to its source NIU."""
+CROSSED: Final = 3
+"""The head of packet FIRST stands before crossing SECOND."""
+EJECTED: Final = 4
+"""The head of packet FIRST is at the router of its destination; SECOND is the core for multicasts, else -1."""
+ARRIVED: Final = 5
+"""The tail of packet FIRST is in the NIU of its destination; SECOND as for EJECTED."""
+
+# STATUS
+RUN: Final = 0
+GROW: Final = 1
+"""The heap or the packets must be enlarged."""
+FAULT_PAGE: Final = 2
+"""A page number out of range: tensor, page."""
+FAULT_NOT_RESERVED: Final = 3
+"""cb, page, reserved."""
+FAULT_NOT_WAITED: Final = 4
+FAULT_PUSH: Final = 5
+"""cb, pages, reserved."""
+FAULT_POP: Final = 6
+FAULT_ROUTE: Final = 7
+"""noc, src position, dst position."""
+FAULT_TREE: Final = 8
+"""noc, core set."""
+FAULT_L1_RANGE: Final = 9
+"""byte offset, size."""
+FAULT_L1_UNWRITTEN: Final = 10
+"""core, address."""
+FAULT_DRAM_UNWRITTEN: Final = 11
+"""channel, address."""
+FAULT_UNREACHABLE: Final = 12
+"""tensor, page: it is not in memory in this epoch."""
+FAULT_REGISTER: Final = 13
+FAULT_SEMAPHORE: Final = 14
+FAULT_CAPACITY: Final = 15
+"""cb, pages, capacity."""
+FAULT_SHARD: Final = 16
+"""cb."""
+FAULT_INTERNAL: Final = 17
+FAULT_KEPT: Final = 18
+"""tensor, page: a read of a shard's page that its owner has not pushed."""
+
+GRANULE: Final = 16
+"""Bytes of memory per entry of the maps of what has been written."""

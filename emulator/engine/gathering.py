@@ -1,0 +1,127 @@
+"""`Gather`: which elements of which page a run of elements of the result comes from.
+
+Approximation: a run lands at its place in L1 with the packet that carries it; the core's own copying is charged to the
+thread before the first read leaves.
+"""
+
+from emulator.engine import columns as c
+from emulator.engine.memory import mark, produced_page
+from emulator.engine.native import jit
+from emulator.engine.state import State, evaluate, stop
+from emulator.engine.transfers import read_bytes
+
+TILE_EDGE = 32
+TILE_ELEMENTS = 1024
+
+
+@jit
+def result_element(s: State, index_map: int, page: int, element: int) -> int:
+    """Row-major number, in the result, of an element of a page; -1 outside the result. -2: there is no such page."""
+    shape = s.lists[index_map]
+    rank = s.lists[shape]
+    rows, columns = s.lists[shape + rank - 1], s.lists[shape + rank]
+    tile_rows, tile_columns = (rows + TILE_EDGE - 1) // TILE_EDGE, (columns + TILE_EDGE - 1) // TILE_EDGE
+    tile_column, rest = page % tile_columns, page // tile_columns
+    tile_row, lead = rest % tile_rows, rest // tile_rows
+    leads = 1
+    for axis in range(rank - 2):
+        leads *= s.lists[shape + 1 + axis]
+    if page < 0 or lead >= leads:
+        return -2
+    row = tile_row * TILE_EDGE + element // TILE_EDGE
+    column = tile_column * TILE_EDGE + element % TILE_EDGE
+    if row >= rows or column >= columns:
+        return -1
+    number: int = (lead * rows + row) * columns + column
+    return number
+
+
+@jit
+def source_element(s: State, index_map: int, number: int) -> int:
+    """Row-major number, in the source, of element `number` of the result; -1 if it has none."""
+    digits, base = s.lists[index_map + 1], s.lists[index_map + 2]
+    steps, extents = s.lists[index_map + 3], s.lists[index_map + 4]
+    count, rank = s.lists[digits], s.lists[extents]
+    source = 0
+    for j in range(rank):
+        coordinate = s.lists[base + 1 + j]
+        rest = number
+        for d in range(count - 1, -1, -1):
+            radix = s.lists[digits + 1 + d]
+            coordinate += s.lists[steps + 1 + j * count + d] * (rest % radix)
+            rest //= radix
+        extent = s.lists[extents + 1 + j]
+        if coordinate < 0 or coordinate >= extent:
+            return -1
+        source = source * extent + coordinate
+    return source
+
+
+@jit
+def place_of(s: State, tensor: int, element: int) -> int:
+    """`page * 1024 + element of the page` of element `element` (row-major) of a tensor."""
+    shape = s.tensors[tensor, c.SHAPE]
+    rank = s.lists[shape]
+    rows, columns = s.lists[shape + rank - 1], s.lists[shape + rank]
+    tile_rows, tile_columns = (rows + TILE_EDGE - 1) // TILE_EDGE, (columns + TILE_EDGE - 1) // TILE_EDGE
+    column, rest = element % columns, element // columns
+    row, lead = rest % rows, rest // rows
+    page = (lead * tile_rows + row // TILE_EDGE) * tile_columns + column // TILE_EDGE
+    place: int = page * TILE_ELEMENTS + (row % TILE_EDGE) * TILE_EDGE + column % TILE_EDGE
+    return place
+
+
+@jit
+def _place_for(s: State, tensor: int, index_map: int, page: int, element: int) -> int:
+    number = result_element(s, index_map, page, element)
+    if number < 0:
+        return number
+    source = source_element(s, index_map, number)
+    return -1 if source < 0 else place_of(s, tensor, source)
+
+
+@jit
+def _run_length(s: State, tensor: int, index_map: int, page: int, element: int, place: int) -> int:
+    """Elements from `element` on, in its row of the tile, that lie side by side in the source page as well."""
+    length = 1
+    while (element + length) % TILE_EDGE != 0 and (place + length) % TILE_EDGE != 0:
+        if _place_for(s, tensor, index_map, page, element + length) != place + length:
+            break
+        length += 1
+    return length
+
+
+@jit
+def gather(s: State, now: int, thread: int, i: int) -> int:
+    """Issue the next read of a `Gather`; return its cost. `GATHERED` is 0 again when the page is complete."""
+    code, item = s.code[i], 0
+    buffer = s.first_buffer[thread // 3] + code[c.A]
+    tensor, index_map = code[c.A + 2], code[c.A + 5]
+    page = evaluate(s, code[c.A + 3], thread)
+    target = produced_page(s, thread, buffer, evaluate(s, code[c.A + 1], thread))
+    if target < 0:
+        return 0
+    item = s.tensors[tensor, c.ITEM_BYTES]
+    cost = 0
+    element = s.threads[thread, c.GATHERED]
+    if element == 0:
+        size = s.buffers[buffer, c.PAGE_BYTES]
+        s.l1[target : target + size] = 0
+        mark(s.l1_written, target, size, 1)
+        cost = size // 4 * s.constants[c.COPY_WORD]
+    while element < TILE_ELEMENTS:
+        place = _place_for(s, tensor, index_map, page, element)
+        if place == -2:
+            stop(s, c.FAULT_PAGE, thread, tensor, page, 1)
+            return 0
+        if place >= 0:
+            length = _run_length(s, tensor, index_map, page, element, place)
+            start, destination = place % TILE_ELEMENTS * item, target + element * item
+            read_bytes(
+                s, now + cost, thread, code[c.A + 4], tensor, place // TILE_ELEMENTS, start, length * item, destination
+            )
+            s.threads[thread, c.GATHERED] = (element + length) % TILE_ELEMENTS
+            return cost + s.constants[c.READ_ISSUE]
+        element += 1
+    s.threads[thread, c.GATHERED] = 0
+    return cost

@@ -1,0 +1,67 @@
+"""The engine's one entry from Python: run events until there are none, or until something stops the run."""
+
+from collections.abc import Callable
+from hashlib import sha256
+from importlib import resources
+
+from emulator.engine import columns as c
+from emulator.engine.events import drop_first
+from emulator.engine.native import entry, jit
+from emulator.engine.network import cross, eject
+from emulator.engine.state import State
+from emulator.engine.threads import run_thread
+from emulator.engine.transfers import arrive, leave
+from emulator.engine.waking import pages_changed
+
+
+@jit
+def handle(s: State, now: int, event: int, first: int, second: int) -> None:
+    """Do what an event says."""
+    if event == c.CROSSED:
+        cross(s, now, first, second)
+    elif event == c.EJECTED:
+        eject(s, now, first, second)
+    elif event == c.ARRIVED:
+        arrive(s, now, first, second)
+    elif event == c.INJECTED:
+        leave(s, now, first)
+    elif event == c.THREAD_STEP:
+        run_thread(s, now, first)
+    else:
+        s.buffers[first, c.VISIBLE] += second
+        pages_changed(s, now, s.buffers[first, c.OF_CORE], first)
+
+
+def _sources() -> int:
+    """A digest of all modules that are compiled into `run`.
+
+    numba's cache looks only at the file of the function it holds, so a change in another module would go unseen.
+    """
+    folder = resources.files("emulator.engine")
+    names = sorted(item.name for item in folder.iterdir() if item.name.endswith(".py"))
+    digest = sha256(b"".join((folder / name).read_bytes() for name in names)).digest()
+    return int.from_bytes(digest[:6], "little")
+
+
+def _compile(sources: int) -> Callable[[State], int]:
+    """Compile (or load) the entry. The digest is a closure variable because those are a part of numba's cache key."""
+
+    def run(s: State) -> int:
+        slack = s.constants[c.SLACK]
+        while s.control[c.HEAP_SIZE] > 0 and s.control[c.STATUS] == c.RUN:
+            if s.control[c.FREE_PACKETS] < slack or s.heap.shape[0] - s.control[c.HEAP_SIZE] < slack:
+                s.control[c.STATUS] = c.GROW
+                break
+            now, event = s.heap[0, c.TIME], s.heap[0, c.EVENT]
+            first, second = s.heap[0, c.FIRST], s.heap[0, c.SECOND]
+            drop_first(s)
+            s.control[c.NOW] = now
+            s.control[c.EVENTS] += 1
+            handle(s, now, event, first, second)
+        return sources
+
+    return entry(run)
+
+
+run_events = _compile(_sources())
+"""Run until no event is left or `STATUS` is not `RUN`; `GROW` asks for a longer `heap` or more `packets`."""

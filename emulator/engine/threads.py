@@ -1,0 +1,334 @@
+"""The thread interpreter: one instruction after the other, until a thread blocks or another event comes first."""
+
+from emulator.engine import columns as c
+from emulator.engine.compute import execute
+from emulator.engine.events import is_next, schedule
+from emulator.engine.gathering import gather
+from emulator.engine.memory import consumed_page, mark, page_memory, produced_page
+from emulator.engine.native import inlined, jit
+from emulator.engine.state import State, evaluate, stop
+from emulator.engine.transfers import (
+    increment,
+    may_send,
+    multicast_bytes,
+    read_bytes,
+    reserve_tree,
+    tree_depth,
+    unicast_bytes,
+    write_page,
+)
+from emulator.engine.waking import block, pages_changed, pages_free, pages_visible
+
+AGAIN = -1
+"""Instead of a time: the thread is blocked, and will try the same instruction again."""
+
+
+@jit
+def reserve(s: State, now: int, thread: int, buffer: int, pages: int) -> int:
+    """Wait for free pages of a ring; see `Reserve`."""
+    row = s.buffers[buffer]
+    if pages > row[c.CAPACITY]:
+        stop(s, c.FAULT_CAPACITY, thread, buffer, pages, row[c.CAPACITY])
+        return AGAIN
+    if pages_free(s, buffer) < pages:
+        block(s, now, thread, c.WAIT_RESERVE, buffer, pages)
+        return AGAIN
+    row[c.RESERVED] = max(row[c.RESERVED], pages)
+    return now + s.constants[c.CB_OP]
+
+
+@jit
+def push(s: State, now: int, thread: int, buffer: int, pages: int) -> int:
+    """Hand pages to the consumer; those of the compute thread when its packs are over."""
+    row = s.buffers[buffer]
+    if pages > row[c.RESERVED]:
+        stop(s, c.FAULT_PUSH, thread, buffer, pages, row[c.RESERVED])
+        return AGAIN
+    row[c.RESERVED] -= pages
+    row[c.WRITTEN_TO] += pages
+    done = now + s.constants[c.CB_OP]
+    if row[c.SHARD] and row[c.WRITTEN_TO] > row[c.CAPACITY]:
+        stop(s, c.FAULT_SHARD, thread, buffer, 0, 0)
+    schedule(s, max(done, s.threads[thread, c.PACK_FREE]), c.PUSHED, buffer, pages)
+    return done
+
+
+@jit
+def wait(s: State, now: int, thread: int, buffer: int, pages: int) -> int:
+    """Wait for pages of a ring; see `Wait`."""
+    row = s.buffers[buffer]
+    if pages > row[c.CAPACITY]:
+        stop(s, c.FAULT_CAPACITY, thread, buffer, pages, row[c.CAPACITY])
+        return AGAIN
+    if pages_visible(s, buffer) < pages:
+        block(s, now, thread, c.WAIT_CB, buffer, pages)
+        return AGAIN
+    row[c.WAITED] = max(row[c.WAITED], pages)
+    return now + s.constants[c.CB_OP]
+
+
+@jit
+def pop(s: State, now: int, thread: int, buffer: int, pages: int) -> int:
+    """Free pages of a ring; the bytes of a stream's are no longer valid."""
+    row = s.buffers[buffer]
+    if pages > row[c.WAITED]:
+        stop(s, c.FAULT_POP, thread, buffer, pages, row[c.WAITED])
+        return AGAIN
+    if not row[c.SHARD]:
+        for page in range(pages):
+            mark(s.l1_written, page_memory(s, buffer, row[c.READ_TO], page), row[c.PAGE_BYTES], 0)
+    row[c.WAITED] -= pages
+    row[c.READ_TO] += pages
+    pages_changed(s, now, thread // 3, buffer)
+    return now + s.constants[c.CB_OP]
+
+
+@jit
+def checked_page(s: State, thread: int, tensor: int, affine: int) -> int:
+    """The page number that an operand names, -1 (and a stop) when the tensor has no such page."""
+    page = evaluate(s, affine, thread)
+    if page < 0 or page >= s.tensors[tensor, c.PAGES]:
+        stop(s, c.FAULT_PAGE, thread, tensor, page, 0)
+        return -1
+    return page
+
+
+@jit
+def read(s: State, now: int, thread: int, i: int) -> int:
+    """See `Read`."""
+    code = s.code[i]
+    tensor, buffer = code[c.A + 2], s.first_buffer[thread // 3] + code[c.A]
+    page = checked_page(s, thread, tensor, code[c.A + 3])
+    target = produced_page(s, thread, buffer, evaluate(s, code[c.A + 1], thread))
+    if page < 0 or target < 0:
+        return AGAIN
+    size = s.tensors[tensor, c.TENSOR_PAGE_BYTES]
+    count = read_bytes(s, now, thread, code[c.A + 4], tensor, page, 0, size, target)
+    return now + count * s.constants[c.READ_ISSUE]
+
+
+@jit
+def write(s: State, now: int, thread: int, i: int) -> int:
+    """See `Write`."""
+    code = s.code[i]
+    tensor, buffer = code[c.A + 2], s.first_buffer[thread // 3] + code[c.A]
+    page = checked_page(s, thread, tensor, code[c.A + 3])
+    source = consumed_page(s, thread, buffer, evaluate(s, code[c.A + 1], thread))
+    if page < 0 or source < 0:
+        return AGAIN
+    count = write_page(s, now, thread, code[c.A + 4], tensor, page, source)
+    return now + count * s.constants[c.WRITE_ISSUE]
+
+
+@jit
+def multicast(s: State, now: int, thread: int, i: int) -> int:
+    """See `Multicast`. The pages are sent as one range, or as two where the ring wraps."""
+    code = s.code[i]
+    buffer, pages, targets, noc = s.first_buffer[thread // 3] + code[c.A], code[c.A + 2], code[c.A + 3], code[c.A + 4]
+    offset = evaluate(s, code[c.A + 1], thread)
+    source = produced_page(s, thread, buffer, offset)
+    if source < 0 or produced_page(s, thread, buffer, offset + pages - 1) < 0:
+        return AGAIN
+    if not may_send(s, now, thread, noc, targets):
+        return AGAIN
+    size = s.buffers[buffer, c.PAGE_BYTES]
+    ring = s.buffers[buffer, c.ADDRESS]
+    straight = min(pages, s.buffers[buffer, c.CAPACITY] - (source - ring) // size)
+    issued = 0
+    if s.sets[targets, c.TREE]:
+        depth = tree_depth(s, thread, noc, targets)
+        if depth < 0:
+            return AGAIN
+        payload = pages * size
+        flits = (payload + s.constants[c.FLIT_BYTES] - 1) // s.constants[c.FLIT_BYTES]
+        flits += (payload + s.constants[c.PACKET_BYTES] - 1) // s.constants[c.PACKET_BYTES]
+        leaves = reserve_tree(s, now + s.constants[c.WRITE_ISSUE], thread, noc, depth, flits)
+        issued = multicast_bytes(s, now, thread, noc, targets, source, straight * size, leaves)
+        if straight < pages:
+            again = now + issued * s.constants[c.WRITE_ISSUE]
+            issued += multicast_bytes(s, again, thread, noc, targets, ring, (pages - straight) * size, leaves)
+    else:
+        first = s.sets[targets, c.FIRST_MEMBER]
+        for m in range(first, first + s.sets[targets, c.MEMBERS]):
+            core = s.members[m]
+            issued += unicast_bytes(s, now, thread, noc, core, source, straight * size, issued)
+            if straight < pages:
+                issued += unicast_bytes(s, now, thread, noc, core, ring, (pages - straight) * size, issued)
+    return now + issued * s.constants[c.WRITE_ISSUE]
+
+
+@jit
+def add_remotely(s: State, now: int, thread: int, i: int) -> int:
+    """See `SemInc`."""
+    code = s.code[i]
+    semaphore = evaluate(s, code[c.A], thread)
+    if semaphore < 0 or semaphore >= s.semaphores.shape[1]:
+        stop(s, c.FAULT_SEMAPHORE, thread, semaphore, 0, 0)
+        return AGAIN
+    if not may_send(s, now, thread, code[c.A + 3], code[c.A + 1]):
+        return AGAIN
+    cost = increment(s, now, thread, code[c.A + 3], code[c.A + 1], semaphore, code[c.A + 2])
+    return AGAIN if cost < 0 else now + cost
+
+
+@jit
+def wait_semaphore(s: State, now: int, thread: int, i: int) -> int:
+    """See `SemWait`."""
+    semaphore, amount = evaluate(s, s.code[i, c.A], thread), s.code[i, c.A + 1]
+    core = thread // 3
+    if semaphore < 0 or semaphore >= s.semaphores.shape[1]:
+        stop(s, c.FAULT_SEMAPHORE, thread, semaphore, 0, 0)
+        return AGAIN
+    if s.semaphores[core, semaphore] < amount:
+        block(s, now, thread, c.WAIT_SEMAPHORE, semaphore, amount)
+        return AGAIN
+    s.semaphores[core, semaphore] -= amount
+    return now + s.constants[c.SEMAPHORE_POLL]
+
+
+@jit
+def await_page(s: State, now: int, thread: int, i: int) -> int:
+    """See `Await`."""
+    tensor = s.code[i, c.A]
+    page = checked_page(s, thread, tensor, s.code[i, c.A + 1])
+    if page < 0:
+        return AGAIN
+    place = s.pages[s.tensors[tensor, c.FIRST_PAGE] + page]
+    if place[c.OWNER] < 0:
+        stop(s, c.FAULT_UNREACHABLE, thread, tensor, page, 0)
+        return AGAIN
+    if s.semaphores[thread // 3, place[c.SEMAPHORE]] < place[c.THRESHOLD]:
+        block(s, now, thread, c.WAIT_AWAIT, place[c.SEMAPHORE], place[c.THRESHOLD])
+        return AGAIN
+    return now + s.constants[c.SEMAPHORE_POLL]
+
+
+@jit
+def barrier(s: State, now: int, thread: int) -> int:
+    """See `Barrier`."""
+    if s.threads[thread, c.OUTSTANDING] > 0:
+        block(s, now, thread, c.WAIT_BARRIER, 0, 0)
+        return AGAIN
+    return now
+
+
+@inlined
+def open_loop(s: State, thread: int, i: int) -> None:
+    """See `Loop`."""
+    row = s.threads[thread]
+    depth = row[c.DEPTH]
+    row[c.COUNTER + depth] = 0
+    row[c.REMAINING + depth] = s.code[i, c.A]
+    row[c.BODY + depth] = i + 1
+    row[c.DEPTH] = depth + 1
+
+
+@inlined
+def close_loop(s: State, thread: int, i: int) -> int:
+    """See `End`; returns the next instruction."""
+    row = s.threads[thread]
+    depth = row[c.DEPTH] - 1
+    row[c.REMAINING + depth] -= 1
+    if row[c.REMAINING + depth] == 0:
+        row[c.DEPTH] = depth
+        return i + 1
+    row[c.COUNTER + depth] += 1
+    body: int = row[c.BODY + depth]
+    return body
+
+
+@jit
+def _on_buffer(s: State, now: int, thread: int, i: int) -> int:
+    op, pages = s.code[i, c.OP], s.code[i, c.A + 1]
+    buffer = s.first_buffer[thread // 3] + s.code[i, c.A]
+    if op == c.OP_RESERVE:
+        return reserve(s, now, thread, buffer, pages)
+    if op == c.OP_PUSH:
+        return push(s, now, thread, buffer, pages)
+    if op == c.OP_WAIT:
+        return wait(s, now, thread, buffer, pages)
+    return pop(s, now, thread, buffer, pages)
+
+
+@jit
+def _on_network(s: State, now: int, thread: int, i: int) -> int:
+    op = s.code[i, c.OP]
+    if op == c.OP_READ:
+        return read(s, now, thread, i)
+    if op == c.OP_WRITE:
+        return write(s, now, thread, i)
+    if op == c.OP_GATHER:
+        return now + gather(s, now, thread, i)
+    if op == c.OP_MULTICAST:
+        return multicast(s, now, thread, i)
+    if op == c.OP_BARRIER:
+        return barrier(s, now, thread)
+    if op == c.OP_SEM_INC:
+        return add_remotely(s, now, thread, i)
+    if op == c.OP_SEM_WAIT:
+        return wait_semaphore(s, now, thread, i)
+    return await_page(s, now, thread, i)
+
+
+@jit
+def finish(s: State, now: int, thread: int) -> None:
+    """The thread's program is over; its data path may still be at work."""
+    row = s.threads[thread]
+    drained = max(now, row[c.MATH_FREE], row[c.PACK_FREE])
+    s.cycles[thread, c.WAIT_PIPE] += drained - now
+    row[c.STATE] = c.DONE
+    row[c.FINISH] = drained
+    s.control[c.LAST] = max(s.control[c.LAST], drained)
+
+
+@jit
+def step(s: State, now: int, thread: int) -> int:
+    """Run one instruction; return when the thread can go on, or `AGAIN`."""
+    row = s.threads[thread]
+    i = row[c.PC]
+    op = s.code[i, c.OP]
+    following = i + 1
+    if op == c.OP_LOOP:
+        open_loop(s, thread, i)
+        done = now
+    elif op == c.OP_END:
+        following = close_loop(s, thread, i)
+        done = now + s.constants[c.LOOP_COST]
+    elif op <= c.OP_POP:
+        done = _on_buffer(s, now, thread, i)
+    elif op >= c.OP_FILL:
+        row[c.PC] = following
+        s.spent[i, c.TIMES] += 1
+        return execute(s, now, thread, i)
+    else:
+        done = _on_network(s, now, thread, i)
+    if done == AGAIN:
+        return AGAIN
+    if row[c.GATHERED] > 0:
+        following = i
+    row[c.PC] = following
+    s.spent[i, c.TIMES] += 1
+    s.spent[i, c.BUSY_CYCLES] += done - now
+    s.cycles[thread, c.BUSY] += done - now
+    return done
+
+
+@jit
+def run_thread(s: State, now: int, thread: int) -> None:
+    """Go on with `thread` until it blocks, finishes, or something else happens first."""
+    s.threads[thread, c.STATE] = c.RUNNING
+    while True:
+        if s.code[s.threads[thread, c.PC], c.OP] == c.OP_DONE:
+            finish(s, now, thread)
+            return
+        done = step(s, now, thread)
+        if done == AGAIN or s.control[c.STATUS] != c.RUN:
+            return
+        slack = s.constants[c.SLACK]
+        room = s.control[c.FREE_PACKETS] >= slack and s.heap.shape[0] - s.control[c.HEAP_SIZE] >= slack
+        if not room or not is_next(s, done):
+            s.threads[thread, c.STATE] = c.READY
+            schedule(s, done, c.THREAD_STEP, thread, 0)
+            return
+        s.control[c.EVENTS] += 1
+        now = done

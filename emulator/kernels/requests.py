@@ -1,0 +1,51 @@
+"""Which kernels there are: the names under which an epoch asks for native code."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from compiler.numerics import DType
+from compiler.program.image import Kernel
+from compiler.program.instructions import Combine, ReduceAxis
+
+
+@dataclass(frozen=True, slots=True)
+class MatmulKernel:
+    """Product of two unpacked tiles, added to a register: (register, left, right, 1 to replace)."""
+
+    dtype: DType
+
+
+@dataclass(frozen=True, slots=True)
+class UnpackKernel:
+    """A page as 32-bit elements, transposed or not: (target, page)."""
+
+    dtype: DType
+    transpose: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MapKernel:
+    """A fused map: (register, operands...). `registers[k]` tells that operand `k` is a register, not a page."""
+
+    kernel: Kernel
+    registers: tuple[bool, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReduceKernel:
+    """One register reduced into another: (register, source, valid rows, valid columns)."""
+
+    combine: Combine
+    axis: ReduceAxis
+    dtype: DType
+
+
+@dataclass(frozen=True, slots=True)
+class PackKernel:
+    """A register written to a page of `dtype`: (page, register, valid rows, valid columns)."""
+
+    dtype: DType
+    accumulate: bool
+
+
+Request: TypeAlias = MatmulKernel | UnpackKernel | MapKernel | ReduceKernel | PackKernel

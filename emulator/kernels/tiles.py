@@ -1,0 +1,251 @@
+"""Kernels for everything but maps: tile products, unpacking, reductions and packing."""
+
+from collections.abc import Callable
+from math import inf
+
+from llvmlite import ir
+
+from compiler.numerics import TILE, DType
+from compiler.program.instructions import Combine, ReduceAxis
+from emulator.kernels import arithmetic
+from emulator.kernels.lanes import (
+    F32,
+    I8,
+    I16,
+    I32,
+    I64,
+    LANES,
+    Lanes,
+    Value,
+    argument,
+    counted,
+    i32,
+    kernel_function,
+    load,
+    pointer_argument,
+    splat,
+    store,
+    vector,
+)
+from emulator.kernels.maps import from_stored, stored_type, transposed
+from emulator.kernels.requests import MatmulKernel, PackKernel, ReduceKernel, UnpackKernel
+
+GROUPS = TILE // LANES
+
+
+def _place(builder: ir.IRBuilder, row: Value, group: int) -> Value:
+    return builder.add(builder.mul(row, I64(TILE)), I64(group * LANES))
+
+
+def emit_unpack(module: ir.Module, name: str, request: UnpackKernel) -> None:
+    """Arguments: 32-bit target, page."""
+    builder, arguments = kernel_function(module, name)
+    v = Lanes(builder)
+    target, page = pointer_argument(builder, arguments, 0), pointer_argument(builder, arguments, 1)
+    element = stored_type(request.dtype, False)
+    with counted(builder, TILE, "row") as row:
+        for group in range(GROUPS):
+            place = _place(builder, row, group)
+            if request.transpose:
+                lanes = transposed(v, page, element, row, group)
+            else:
+                lanes = load(builder, vector(element), page, element, place)
+            store(builder, from_stored(v, lanes, request.dtype, False), target, I32, place)
+    builder.ret_void()
+
+
+def emit_matmul(module: ir.Module, name: str, request: MatmulKernel, block: int) -> None:
+    """Arguments: register, left and right tile of 32-bit elements, 1 to replace instead of add.
+
+    `block` rows of the register are kept in vector registers over all of the inner loop; every element is summed in
+    ascending order of the inner index, f32 with fused multiply-add (bf16 products are exact in f32, so there it
+    changes nothing).
+    """
+    builder, arguments = kernel_function(module, name)
+    v = Lanes(builder)
+    target, left, right = (pointer_argument(builder, arguments, k) for k in range(3))
+    replace = builder.icmp_unsigned("!=", argument(builder, arguments, 3), I64(0))
+    element = I32 if request.dtype is DType.I32 else F32
+    with counted(builder, TILE // block, "block") as number:
+        first = builder.mul(number, I64(block))
+        places = [_place(builder, builder.add(first, I64(i)), g) for i in range(block) for g in range(GROUPS)]
+        sums = [
+            builder.select(replace, splat(element, 0), load(builder, vector(element), target, element, place))
+            for place in places
+        ]
+        before = builder.block
+        body = builder.append_basic_block("inner")
+        builder.branch(body)
+        builder.position_at_end(body)
+        k = builder.phi(I64)
+        k.add_incoming(I64(0), before)
+        carried = [builder.phi(vector(element)) for _ in sums]
+        rows = [load(builder, vector(element), right, element, _place(builder, k, g)) for g in range(GROUPS)]
+        results = []
+        for i in range(block):
+            index = builder.add(builder.mul(builder.add(first, I64(i)), I64(TILE)), k)
+            factor = v.broadcast(load(builder, element, left, element, index))
+            results += [_accumulate(v, factor, rows[g], carried[i * GROUPS + g]) for g in range(GROUPS)]
+        following = builder.add(k, I64(1))
+        k.add_incoming(following, body)
+        for phi, start, result in zip(carried, sums, results, strict=True):
+            phi.add_incoming(start, before)
+            phi.add_incoming(result, body)
+        after = builder.append_basic_block("done")
+        builder.cbranch(builder.icmp_signed("<", following, I64(TILE)), body, after)
+        builder.position_at_end(after)
+        for place, result in zip(places, results, strict=True):
+            store(builder, result, target, element, place)
+    builder.ret_void()
+
+
+def _accumulate(v: Lanes, x: Value, y: Value, total: Value) -> Value:
+    if total.type.element == I32:
+        return v.b.add(total, v.b.mul(x, y))
+    return v.fma(x, y, total)
+
+
+def emit_pack(module: ir.Module, name: str, request: PackKernel) -> None:
+    """Arguments: page, register, valid rows, valid columns; elements outside become zero."""
+    builder, arguments = kernel_function(module, name)
+    v = Lanes(builder)
+    page, register = pointer_argument(builder, arguments, 0), pointer_argument(builder, arguments, 1)
+    rows, columns = argument(builder, arguments, 2), argument(builder, arguments, 3)
+    source = stored_type(request.dtype, True)
+    target = stored_type(request.dtype, False)
+    with counted(builder, TILE, "row") as row:
+        inside_rows = builder.icmp_signed("<", row, rows)
+        for group in range(GROUPS):
+            place = _place(builder, row, group)
+            lanes = load(builder, vector(source), register, source, place)
+            if request.accumulate:
+                held = load(builder, vector(source), page, source, place)
+                lanes = builder.fadd(held, lanes) if source == F32 else builder.add(held, lanes)
+            inside = _inside(v, columns, group)
+            inside = builder.select(inside_rows, inside, splat(ir.IntType(1), 0))
+            stored = _to_stored(v, lanes, request.dtype)
+            store(builder, builder.select(inside, stored, splat(target, 0)), page, target, place)
+    builder.ret_void()
+
+
+def _inside(v: Lanes, columns: Value, group: int) -> Value:
+    """Which lanes of a group lie in columns below `columns`."""
+    lanes = ir.Constant(vector(I32), [group * LANES + lane for lane in range(LANES)])
+    return v.b.icmp_signed("<", lanes, v.broadcast(v.b.trunc(columns, I32)))
+
+
+def _to_stored(v: Lanes, lanes: Value, dtype: DType) -> Value:
+    b = v.b
+    if dtype is DType.BF16:
+        rounded = v.bits(v.round_to_bf16(lanes), I32)
+        return b.trunc(b.lshr(rounded, i32(16)), vector(I16))
+    if dtype is DType.BOOL:
+        return b.zext(b.icmp_signed("!=", lanes, i32(0)), vector(I8))
+    return lanes
+
+
+def _combiner(combine: Combine, dtype: DType) -> Callable[[Lanes, Value, Value], Value]:
+    whole = dtype is DType.I32
+    if combine is Combine.SUM:
+        return (lambda v, x, y: v.b.add(x, y)) if whole else (lambda v, x, y: v.b.fadd(x, y))
+    if combine is Combine.PROD:
+        return (lambda v, x, y: v.b.mul(x, y)) if whole else (lambda v, x, y: v.b.fmul(x, y))
+    sign = "<" if combine is Combine.MIN else ">"
+    if whole:
+        return lambda v, x, y: v.b.select(v.b.icmp_signed(sign, x, y), x, y)
+    return arithmetic.least if combine is Combine.MIN else arithmetic.greatest
+
+
+def neutral(combine: Combine, dtype: DType) -> float | int:
+    """What leaves the other operand of `combine` as it is."""
+    if combine is Combine.SUM:
+        return 0 if dtype is DType.I32 else -0.0
+    if combine is Combine.PROD:
+        return 1
+    lowest, highest = (arithmetic.INT_MIN, arithmetic.INT_MAX) if dtype is DType.I32 else (-inf, inf)
+    return highest if combine is Combine.MIN else lowest
+
+
+def emit_reduce(module: ir.Module, name: str, request: ReduceKernel) -> None:
+    """Arguments: register, source register, valid rows, valid columns.
+
+    Rows are combined in ascending order; the lanes of one row by halves.
+    """
+    builder, arguments = kernel_function(module, name)
+    emitter = _Reduction(Lanes(builder), arguments, request)
+    if request.axis is ReduceAxis.NONE:
+        emitter.none()
+    elif request.axis is ReduceAxis.COLUMNS:
+        emitter.columns_of_each_row()
+    else:
+        emitter.rows_of_all()
+    builder.ret_void()
+
+
+class _Reduction:
+    def __init__(self, v: Lanes, arguments: Value, request: ReduceKernel) -> None:
+        b = v.b
+        self.v, self.request = v, request
+        self.target, self.source = pointer_argument(b, arguments, 0), pointer_argument(b, arguments, 1)
+        self.rows, self.columns = argument(b, arguments, 2), argument(b, arguments, 3)
+        self.element = I32 if request.dtype is DType.I32 else F32
+        self.combine = _combiner(request.combine, request.dtype)
+        self.neutral = splat(self.element, neutral(request.combine, request.dtype))
+
+    def lanes(self, row: Value, group: int) -> Value:
+        """Source lanes of a row; those outside the mask are neutral."""
+        b = self.v.b
+        loaded = load(b, vector(self.element), self.source, self.element, _place(b, row, group))
+        inside = _inside(self.v, self.columns, group)
+        inside = b.select(b.icmp_signed("<", row, self.rows), inside, splat(ir.IntType(1), 0))
+        return b.select(inside, loaded, self.neutral)
+
+    def update(self, place: Value, lanes: Value) -> None:
+        """Combine lanes into the target."""
+        b = self.v.b
+        held = load(b, lanes.type, self.target, self.element, place)
+        store(b, self.combine(self.v, held, lanes), self.target, self.element, place)
+
+    def none(self) -> None:
+        b = self.v.b
+        with counted(b, TILE, "row") as row:
+            for group in range(GROUPS):
+                self.update(_place(b, row, group), self.lanes(row, group))
+
+    def columns_of_each_row(self) -> None:
+        b = self.v.b
+        with counted(b, TILE, "row") as row:
+            total = self.combine(self.v, self.lanes(row, 0), self.lanes(row, 1))
+            self.update_first(b.mul(row, I64(TILE)), self.across(total))
+
+    def update_first(self, place: Value, lanes: Value) -> None:
+        """Combine lane 0 into one element of the target."""
+        b = self.v.b
+        held = load(b, self.element, self.target, self.element, place)
+        result = self.combine(self.v, self.v.broadcast(held), lanes)
+        store(b, b.extract_element(result, I32(0)), self.target, self.element, place)
+
+    def across(self, lanes: Value) -> Value:
+        """All lanes combined, by halves; the result is in lane 0."""
+        width = LANES // 2
+        while width:
+            order = [(lane + width) % LANES for lane in range(LANES)]
+            moved = self.v.b.shuffle_vector(lanes, lanes, ir.Constant(vector(I32), order))
+            lanes = self.combine(self.v, lanes, moved)
+            width //= 2
+        return lanes
+
+    def rows_of_all(self) -> None:
+        b = self.v.b
+        before = b.block
+        with counted(b, TILE, "row") as row:
+            totals = [b.phi(vector(self.element)) for _ in range(GROUPS)]
+            sums = [self.combine(self.v, totals[g], self.lanes(row, g)) for g in range(GROUPS)]
+            for phi, total in zip(totals, sums, strict=True):
+                phi.add_incoming(self.neutral, before)
+                phi.add_incoming(total, b.block)
+        if self.request.axis is ReduceAxis.ROWS:
+            for group in range(GROUPS):
+                self.update(I64(group * LANES), sums[group])
+        else:
+            self.update_first(I64(0), self.across(self.combine(self.v, sums[0], sums[1])))

@@ -1,0 +1,148 @@
+"""What a run took, and where the time went."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from compiler.program.image import Origin
+from compiler.target.machine import Coord
+
+REASONS = ("busy", "cb reserve", "cb wait", "semaphore", "await", "barrier", "order", "pipe", "idle")
+"""What a thread does with its cycles. `order`: a packet held back so as not to overtake another; `pipe`: a compute
+instruction held back because math or pack is busy; `idle`: before the launch or after the end of the program."""
+
+THREAD_NAMES = ("read", "write", "compute")
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadProfile:
+    """Cycles of one thread in one epoch, in the order of `REASONS`; they add up to the length of the epoch."""
+
+    core: int
+    thread: str
+    cycles: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PipeProfile:
+    """Busy cycles of the overlapping parts of a core's data path in one epoch."""
+
+    core: int
+    unpack: int
+    math: int
+    pack: int
+
+
+@dataclass(frozen=True, slots=True)
+class LinkProfile:
+    """Flits that crossed a link in one epoch."""
+
+    noc: int
+    src: Coord
+    dst: Coord
+    flits: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelProfile:
+    """What one DRAM channel did in one epoch."""
+
+    channel: int
+    read_bytes: int
+    written_bytes: int
+    requests: int
+
+
+@dataclass(frozen=True, slots=True)
+class OriginProfile:
+    """What the instructions of one origin (`Image.origins`) took on all cores of one epoch, by instruction kind."""
+
+    origin: int
+    instruction: str
+    times: int
+    busy: int
+    stalled: int
+
+
+@dataclass(frozen=True, slots=True)
+class TensorProfile:
+    """Bytes of a tensor that were read and written over the networks in one epoch."""
+
+    tensor: str
+    read_bytes: int
+    written_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class TileOperations:
+    """Tiles multiplied, mapped, reduced and packed."""
+
+    products: int = 0
+    maps: int = 0
+    reductions: int = 0
+    packs: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EpochProfile:
+    """One epoch; `start` and `end` are cycles since the start of the first one, `start` after the launch."""
+
+    start: int
+    end: int
+    threads: tuple[ThreadProfile, ...]
+    pipes: tuple[PipeProfile, ...]
+    links: tuple[LinkProfile, ...]
+    channels: tuple[ChannelProfile, ...]
+    tensors: tuple[TensorProfile, ...]
+    origins: tuple[OriginProfile, ...]
+    tiles: TileOperations
+    events: int
+
+    @property
+    def cycles(self) -> int:
+        return self.end - self.start
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Where the cycles of a run went. Equal inputs give equal profiles.
+
+    `origins` are those of the image, so that `OriginProfile.origin` leads back to a stage and a source span. Only
+    cores that have a program in an epoch, and links that carried a flit, are listed.
+    """
+
+    clock_ghz: float
+    epochs: tuple[EpochProfile, ...]
+    origins: tuple[Origin, ...]
+
+    @property
+    def makespan(self) -> int:
+        """Cycles from the start of the first epoch's programs to the end of the last one's."""
+        return self.epochs[-1].end - self.epochs[0].start if self.epochs else 0
+
+    @property
+    def events(self) -> int:
+        return sum(epoch.events for epoch in self.epochs)
+
+    @property
+    def tiles(self) -> TileOperations:
+        """Tile operations of all epochs."""
+        every = [epoch.tiles for epoch in self.epochs]
+        return TileOperations(
+            products=sum(tiles.products for tiles in every),
+            maps=sum(tiles.maps for tiles in every),
+            reductions=sum(tiles.reductions for tiles in every),
+            packs=sum(tiles.packs for tiles in every),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain dictionaries, lists, strings and numbers, for `json.dumps`."""
+        epochs = [asdict(epoch) for epoch in self.epochs]
+        return {
+            "clock_ghz": self.clock_ghz,
+            "makespan": self.makespan,
+            "events": self.events,
+            "tiles": asdict(self.tiles),
+            "reasons": list(REASONS),
+            "epochs": epochs,
+            "origins": [asdict(origin) for origin in self.origins],
+        }
