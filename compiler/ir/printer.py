@@ -58,7 +58,7 @@ def print_operation(op: Operation) -> str:
 
 def print_expr(expr: Expr) -> str:
     """Nested calls; steps used more than once are named first: `{ t0 = exp(arg0); add(t0, t0) }`."""
-    uses = Counter(arg for node in expr.nodes for arg in set(node.args))
+    uses = Counter(arg for node in expr.nodes for arg in node.args)
     texts: list[str] = []
     depths: list[int] = []
     lines: list[str] = []

@@ -47,12 +47,12 @@ def _sum(axes: tuple[int, ...], x: Enclosure, value: Array) -> Enclosure:
     with np.errstate(all="ignore"):
         low, high = (np.sum(end, axis=axes, keepdims=True) for end in (x.low, x.high))
         size = np.sum(np.maximum(np.abs(x.low), np.abs(x.high)), axis=axes, keepdims=True)
-        error = _sum_error(size, x.value.size // value.size, whole=_is_whole(x))
+        error = _sum_error(size, x.value.size // value.size, np.all(_is_whole(x), axis=axes, keepdims=True))
         known = _all_exact(x, axes) & ((error == 0) | ~np.isfinite(low))
         return enclose(value, low - error, high + error, _dtype(value), known)
 
 
-def _sum_error(size: Array, terms: int, *, whole: bool) -> Array:
+def _sum_error(size: Array, terms: int, whole: Array) -> Array:
     """Largest error of a sum whose terms have absolute values that sum to `size`; infinite when it may overflow."""
     error = np.where(size == 0, 0.0, gamma(terms + 1) * size + terms * 2.0**-149)
     error = np.where(size + error > _LARGEST, np.inf, error)
@@ -69,8 +69,9 @@ def _product(axes: tuple[int, ...], x: Enclosure, value: Array) -> Enclosure:
         crosses = (x.low <= 0) & (x.high >= 0)
         small = np.where(crosses, 0.0, np.minimum(np.abs(x.low), np.abs(x.high)))
         large = np.maximum(np.abs(x.low), np.abs(x.high))
+        whole = np.all(_is_whole(x), axis=axes, keepdims=True)
         reach, floor = prod(np.maximum(large, 1)), prod(np.minimum(small, 1))
-        error = np.where(_is_whole(x) & (reach < WHOLE), 0.0, gamma(x.value.size // value.size + 1))
+        error = np.where(whole & (reach < WHOLE), 0.0, gamma(x.value.size // value.size + 1))
         near, far = prod(small) * (1 - error), prod(large) * (1 + error)
         sign = prod(np.where(crosses, 0.0, np.sign(x.low + x.high)))
         low = np.where(sign == 0, -far, np.minimum(sign * near, sign * far))
@@ -94,7 +95,8 @@ def enclose_contract(kind: Contract, a: Enclosure, b: Enclosure) -> Enclosure:
         spread = 0.0 if same else product_sum(kind, far_x, b.radius) + product_sum(kind, a.radius, np.abs(y))
         terms = _terms(kind, a.value.shape)
         exactly = value.dtype == np.int32
-        error = np.zeros(()) if exactly else _sum_error(size, terms, whole=_is_whole(a) and _is_whole(b))
+        whole = np.asarray(np.all(_is_whole(a)) & np.all(_is_whole(b)))
+        error = np.zeros(()) if exactly else _sum_error(size, terms, whole)
         known = np.asarray(same) & ((error == 0) | ~np.isfinite(centre))
         return enclose(value, centre - spread - error, centre + spread + error, _dtype(value), known)
 
@@ -108,9 +110,9 @@ def _all_exact(x: Enclosure, axes: tuple[int, ...]) -> Array:
     return np.asarray(np.all(x.is_exact, axis=axes, keepdims=True))
 
 
-def _is_whole(x: Enclosure) -> bool:
-    """True when every finite element is exact and a whole number."""
-    return x.all_exact and bool(np.all((np.rint(x.low) == x.low) | ~np.isfinite(x.low)))
+def _is_whole(x: Enclosure) -> Array:
+    """True for the elements that are exact and, if finite, whole."""
+    return np.asarray(x.is_exact & ((np.rint(x.low) == x.low) | ~np.isfinite(x.low)))
 
 
 def _dtype(value: Array) -> DType:

@@ -65,8 +65,10 @@ def enclose(value: Array, low: Array, high: Array, dtype: DType, is_exact: Array
     low, high = round_ends(low, dtype), round_ends(high, dtype)
     bottom, top = _EXTREMES.get(dtype, (-np.inf, np.inf))
     lost = ~((low >= bottom) & (high <= top))
-    low, high = np.where(lost, bottom, low), np.where(lost, top, high)
-    return Enclosure(value, np.where(is_exact, wide, low), np.where(is_exact, wide, high))
+    low = np.where(is_exact, wide, np.where(lost, bottom, low))
+    high = np.where(is_exact, wide, np.where(lost, top, high))
+    found = Enclosure(value, low, high)
+    return exact(value) if np.all(found.is_exact) else found
 
 
 def round_ends(ends: Array, dtype: DType) -> Array:
