@@ -27,8 +27,10 @@ def solve(problem: AllocateProblem) -> AllocateSolution:
     peaks = []
     failures = []
     known: dict[tuple[Arena, tuple[Buffer, ...]], tuple[int, ...]] = {}
-    for number, arena in enumerate(problem.arenas):
-        members = [i for i, buffer in enumerate(problem.buffers) if buffer.arena == number]
+    members_of: list[list[int]] = [[] for _ in problem.arenas]
+    for i, buffer in enumerate(problem.buffers):
+        members_of[buffer.arena].append(i)
+    for arena, members in zip(problem.arenas, members_of, strict=True):
         buffers = tuple(problem.buffers[i] for i in members)
         # Cores that run alike programs have arenas that differ in name only.
         alike = replace(arena, name=""), tuple(replace(buffer, name="", arena=0) for buffer in buffers)
@@ -74,14 +76,21 @@ def _peak(arena: Arena, buffers: Sequence[Buffer], addresses: Sequence[int]) -> 
 
 @dataclass(frozen=True, slots=True)
 class _Intervals:
-    """The buffers of one arena as parallel columns: padded bytes, first and last time."""
+    """The buffers of one arena as parallel columns: padded bytes, first and last time, and who else is live then."""
 
-    nbytes: tuple[int, ...]
-    start: tuple[int, ...]
-    end: tuple[int, ...]
+    nbytes: list[int]
+    start: list[int]
+    end: list[int]
+    rivals: list[list[int]]
 
-    def meet(self, a: int, b: int) -> bool:
-        return self.start[a] <= self.end[b] and self.start[b] <= self.end[a]
+
+def _intervals(arena: Arena, buffers: Sequence[Buffer]) -> _Intervals:
+    start = np.array([buffer.start for buffer in buffers], dtype=np.int64)
+    end = np.array([buffer.end for buffer in buffers], dtype=np.int64)
+    meet = (start[:, None] <= end) & (start <= end[:, None])
+    np.fill_diagonal(meet, False)
+    rivals = [np.flatnonzero(row).tolist() for row in meet]
+    return _Intervals([_padded(arena, buffer) for buffer in buffers], start.tolist(), end.tolist(), rivals)
 
 
 _Fit = Callable[[Sequence[tuple[int, int]], int], int]
@@ -100,11 +109,7 @@ def _best_fit(gaps: Sequence[tuple[int, int]], nbytes: int) -> int:
 def _solve_arena(arena: Arena, buffers: Sequence[Buffer]) -> tuple[int, ...]:
     """Return the addresses with the lowest peak that was found; they may lie beyond the arena."""
     first = -(-arena.base // arena.alignment) * arena.alignment
-    items = _Intervals(
-        tuple(_padded(arena, buffer) for buffer in buffers),
-        tuple(buffer.start for buffer in buffers),
-        tuple(buffer.end for buffer in buffers),
-    )
+    items = _intervals(arena, buffers)
     bound = live_peak(arena, buffers)[0]
     room = arena.base + arena.size - first
     return tuple(first + offset for offset in _best_offsets(items, bound, room))
@@ -143,12 +148,11 @@ def _order_keys(items: _Intervals) -> tuple[Callable[[int], tuple[int, ...]], ..
 
 def _stack(items: _Intervals, order: Sequence[int], fit: _Fit) -> list[int]:
     """Place the buffers in `order`, each beside those already placed that are live at the same time."""
-    offsets = [0] * len(order)
-    placed: list[int] = []
+    offsets = [-1] * len(order)
     for item in order:
-        spans = sorted((offsets[p], offsets[p] + items.nbytes[p]) for p in placed if items.meet(item, p))
+        placed = [rival for rival in items.rivals[item] if offsets[rival] >= 0]
+        spans = sorted((offsets[rival], offsets[rival] + items.nbytes[rival]) for rival in placed)
         offsets[item] = fit(_gaps(spans), items.nbytes[item])
-        placed.append(item)
     return offsets
 
 
