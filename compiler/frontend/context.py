@@ -36,6 +36,13 @@ class Context:
         """Where the graph says that `span` is."""
         return self.site or span
 
+    def text(self, span: Span) -> str:
+        """The source text of `span`, on one line."""
+        lines = self.sources[span.source].text.split("\n")[span.line - 1 : span.end_line]
+        lines[-1] = lines[-1][: span.end_column - 1]
+        lines[0] = lines[0][span.column - 1 :]
+        return " ".join(" ".join(lines).split())
+
     def next_order(self) -> int:
         """A rank after all ranks so far."""
         self._orders += 1

@@ -1,4 +1,4 @@
-"""Sums of products: matrix multiplication and its relatives become `Contract`, everything else a map and a reduction."""
+"""Sums of products: matrix products and their relatives become `Contract`, the rest a map and a reduction."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -44,17 +44,18 @@ def _matmul(ctx: Context, left: Operand, right: Operand, span: Span) -> Tensor:
     lead = max(a.rank, b.rank, 2) - 2
     batch = [_fresh(ctx, number) for number in range(lead)]
     m, n, k = (_fresh(ctx, lead + number) for number in range(3))
-    x = _named(ctx, a, [*batch[max(0, lead - a.rank + 2) :], *((m, k) if a.rank > 1 else (k,))], span)
-    y = _named(ctx, b, [*batch[max(0, lead - b.rank + 2) :], *((k, n) if b.rank > 1 else (k,))], span)
+    x = _named(a, [*batch[max(0, lead - a.rank + 2) :], *((m, k) if a.rank > 1 else (k,))])
+    y = _named(b, [*batch[max(0, lead - b.rank + 2) :], *((k, n) if b.rank > 1 else (k,))])
     x, y = _broadcast_batch(ctx, (x, left.span), (y, right.span), batch, span)
     product = sum_of_products(ctx, Fold.SUM, x, y, summed=[k], span=span)
-    return _visible(ctx, product, [*batch, *([m] if a.rank > 1 else []), *([n] if b.rank > 1 else [])])
+    names = [*batch, *([m] if a.rank > 1 else []), *([n] if b.rank > 1 else [])]
+    return _visible(ctx, product, names, span)
 
 
 def reduce_product(
     ctx: Context, fold: Fold, left: Operand, right: Operand, *, summed: Sequence[Index], span: Span
 ) -> Tensor:
-    """`sum(summed) left * right` or its mean; visible axes broadcast. Each index stands in one of the factors at least."""
+    """`sum(summed) left * right` or its mean; visible axes broadcast. Some factor has each index."""
     common_type(ctx, "`*`", (left, right), span)
     require(ctx, f"`{fold.value}` of a product", left, _NUMBERS)
     broadcast(ctx, (left, right), span, "the factors do not broadcast")
@@ -63,9 +64,9 @@ def reduce_product(
     assert isinstance(b, Tensor)
     rank = max(a.rank, b.rank)
     axes = [_fresh(ctx, number) for number in range(rank)]
-    x, y = _named(ctx, a, axes[rank - a.rank :], span), _named(ctx, b, axes[rank - b.rank :], span)
+    x, y = _named(a, axes[rank - a.rank :]), _named(b, axes[rank - b.rank :])
     x, y = _broadcast_batch(ctx, (x, left.span), (y, right.span), axes, span)
-    return _visible(ctx, sum_of_products(ctx, fold, x, y, summed=summed, span=span), axes)
+    return _visible(ctx, sum_of_products(ctx, fold, x, y, summed=summed, span=span), axes, span)
 
 
 def sum_of_products(ctx: Context, fold: Fold, a: Tensor, b: Tensor, *, summed: Sequence[Index], span: Span) -> Tensor:
@@ -88,18 +89,20 @@ def _fresh(ctx: Context, number: int) -> Index:
     return Index(f"axis {number}", (ctx.rest_order, number), Span("<none>", 1, 1, 1, 1))
 
 
-def _named(ctx: Context, tensor: Tensor, names: Sequence[Index], span: Span) -> Tensor:
+def _named(tensor: Tensor, names: Sequence[Index]) -> Tensor:
     """`tensor` with index `names[d]` for visible axis `d`."""
     return Tensor(tensor.id, tensor.type, tuple(a if isinstance(a, Index) else names[a] for a in tensor.axes))
 
 
-def _visible(ctx: Context, tensor: Tensor, names: Sequence[Index]) -> Tensor:
+def _visible(ctx: Context, tensor: Tensor, names: Sequence[Index], span: Span) -> Tensor:
     """The reverse of `_named`: the axes of `names` become visible again; those that were dropped come back as 1."""
     missing = [name for name in names if name not in tensor.axes]
     roles: list[Axis] = [names.index(a) if a in names else a for a in tensor.axes if isinstance(a, Index)]
     roles += [names.index(name) for name in missing]
-    id = ctx.builder.reshape(tensor.id, (*tensor.type.shape, *(1 for _ in missing))) if missing else tensor.id
-    return ctx.tensor(id, roles)
+    if not missing:
+        return ctx.tensor(tensor.id, roles)
+    shape = (*tensor.type.shape, *(1 for _ in missing))
+    return ctx.tensor(ctx.builder.reshape(tensor.id, shape, ctx.span(span)), roles)
 
 
 def _broadcast_batch(
@@ -152,8 +155,8 @@ def _best(ctx: Context, a: Tensor, b: Tensor, summed: Sequence[Index]) -> _Plan 
 
 def _plans(ctx: Context, a: Tensor, b: Tensor, summed: Sequence[Index]) -> Iterator[_Plan]:
     for first, second in ((a, b), (b, a)):
-        rows = [axis for axis in reversed(first.indices) if axis not in second.axes]
-        columns = [axis for axis in reversed(second.indices) if axis not in first.axes]
+        rows: list[Index | None] = [axis for axis in reversed(first.indices) if axis not in second.axes]
+        columns: list[Index | None] = [axis for axis in reversed(second.indices) if axis not in first.axes]
         for k in sorted(summed, key=lambda axis: -first.axes.index(axis)):
             for m in rows or [None]:
                 for n in columns or [None]:
@@ -183,8 +186,8 @@ def _fits(tensor: Tensor, own: Index | None, k: Index) -> bool:
 
 
 def _contract(ctx: Context, plan: _Plan, span: Span) -> Tensor:
-    letters = dict(zip((plan.m, plan.n, plan.k), "mnk", strict=True)) if plan.m and plan.n else {plan.k: "k"}
-    letters |= {axis: letter for axis, letter in ((plan.m, "m"), (plan.n, "n")) if axis is not None}
+    own = [axis for axis in (plan.m, plan.n) if axis is not None]
+    letters = {plan.k: "k"} | {axis: "m" if axis is plan.m else "n" for axis in own}
     free = iter(_LETTERS)
     for axis in (*plan.outer, *plan.a.indices, *plan.b.indices):
         if axis not in letters:
@@ -193,17 +196,15 @@ def _contract(ctx: Context, plan: _Plan, span: Span) -> Tensor:
     b, b_letters = _factor(ctx, (plan.b, plan.n, "n"), plan.k, letters, span)
     out = "".join(letters[axis] for axis in plan.outer) + "mn"
     id = ctx.builder.contract(a_letters, b_letters, out, a, b, ctx.span(span))
-    axes = [*plan.outer, *(axis for axis in (plan.m, plan.n) if axis is not None)]
-    if len(axes) < len(out):
-        shape = [
-            size for size, letter in zip(ctx.builder.type(id).shape, out, strict=True) if letter in letters.values()
-        ]
+    if len(own) < 2:
+        used = letters.values()
+        shape = [size for size, letter in zip(ctx.builder.type(id).shape, out, strict=True) if letter in used]
         id = ctx.builder.reshape(id, shape, ctx.span(span))
-    return ctx.tensor(id, axes)
+    return ctx.tensor(id, [*plan.outer, *own])
 
 
 def _factor(
-    ctx: Context, factor: tuple[Tensor, Index | None, str], k: Index, letters: dict[Index | None, str], span: Span
+    ctx: Context, factor: tuple[Tensor, Index | None, str], k: Index, letters: dict[Index, str], span: Span
 ) -> tuple[int, str]:
     """One operand and its letters, with its own axis and `k` last; an absent own axis becomes one of extent 1."""
     tensor, own, letter = factor

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from enum import Enum
 
 from compiler.diagnostics import Label, Span
-from compiler.frontend.context import Context, did_you_mean
+from compiler.frontend.context import Context
 from compiler.frontend.elementwise import require
 from compiler.frontend.values import Axis, Index, Operand, Tensor
 from compiler.ir import Reduce, ReduceKind, TensorType
@@ -83,14 +83,13 @@ def drop(ctx: Context, tensor: Tensor, axes: Collection[Axis], span: Span) -> Te
     return ctx.tensor(ctx.builder.reshape(tensor.id, shape, ctx.span(span)), roles)
 
 
-def check_indices(ctx: Context, indices: Sequence[Index], tensor: Tensor | None, name: str) -> None:
-    """Raise E0305 for the first of `indices` whose extent nothing tells, or that the value does not depend on."""
+def check_indices(ctx: Context, indices: Sequence[Index], axes: Collection[Axis], where: str) -> None:
+    """Raise E0305 for the first of `indices` that is not among the `axes` of the value that runs over it."""
     for index in indices:
-        if index.extent is None or tensor is None or index not in tensor.axes:
-            known = [other.name for other in tensor.indices] if tensor is not None else []
+        if index not in axes:
             raise ctx.error(
                 "E0305",
-                f"nothing tells how far the index `{index.name}` runs: no tensor in {name} is subscripted with it",
+                f"nothing tells how far the index `{index.name}` runs",
                 Label(index.span, "introduced here"),
-                helps=did_you_mean(index.name, known),
+                notes=(f"an index runs along the axes that are subscripted with it {where}",),
             )

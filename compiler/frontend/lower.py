@@ -1,0 +1,362 @@
+"""Lower a program of a module to a tensor graph, every call written out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+from compiler.diagnostics import Diagnostic, DiagnosticError, Label
+from compiler.frontend import ast
+from compiler.frontend.calls import call_builtin, extent_of, integer, misplaced, tensor_operand
+from compiler.frontend.catalog import BUILTINS, CONSTANTS
+from compiler.frontend.context import MAX_LEVELS, MAX_STATEMENTS, Context, did_you_mean, is_library
+from compiler.frontend.contraction import matmul, reduce_product
+from compiler.frontend.elementwise import convert, elementwise
+from compiler.frontend.library import library
+from compiler.frontend.reduction import REDUCTIONS, Fold, check_indices, reduce
+from compiler.frontend.shapes import Bounds, Item, Rest, bind, collect, settle, subscript, transpose
+from compiler.frontend.signature import Signature
+from compiler.frontend.values import Index, Number, Operand, Poisoned, Tensor, Value
+from compiler.ir import TensorGraph, TensorType
+from compiler.ir.builder import GraphBuilder
+from compiler.numerics import DType, ScalarOp
+
+MAX_ERRORS = 20
+_SINGLE_RESULT = "out"
+_UNARY = {ast.UnaryOperator.NEG: ScalarOp.NEG, ast.UnaryOperator.NOT: ScalarOp.NOT}
+_BINARY = {op: ScalarOp[op.name] for op in ast.BinaryOperator if op is not ast.BinaryOperator.MATMUL}
+_Definitions: TypeAlias = Mapping[str, ast.Function]
+
+
+def lower(module: ast.Module, program: str | None, sizes: Mapping[str, int]) -> TensorGraph:
+    """Return the graph of `program` (None: the only one), with `sizes` in place of the values of `dim`s.
+
+    Raises `DiagnosticError` with what is wrong in each statement, one diagnostic per cause.
+    """
+    sources = {source.name: source for source in (module.source, library().source)}
+    chosen = _choose(module, program)
+    ctx = Context(GraphBuilder(chosen.name.text), sources)
+    lowering = Lowering(ctx, _dims(module, ctx, sizes))
+    functions = {**_by_name(library()), **_by_name(module)}
+    lowering.program(chosen, functions)
+    return ctx.builder.build([module.source])
+
+
+def _by_name(module: ast.Module) -> dict[str, ast.Function]:
+    return {function.name.text: function for function in module.functions}
+
+
+def _choose(module: ast.Module, program: str | None) -> ast.Program:
+    names = {p.name.text: p for p in module.programs}
+    if program is None and len(names) == 1:
+        return module.programs[0]
+    if program in names:
+        return names[program]
+    labels = tuple(Label(p.name.span) for p in module.programs)
+    listed = ", ".join(f"`{name}`" for name in names)
+    helps: tuple[str, ...] = (f"choose one of {listed}",) if names else ("add `program name(...) -> ... { ... }`",)
+    message = f"`{module.source.name}` defines {len(names) or 'no'} program{'' if len(names) == 1 else 's'}"
+    if program is not None:
+        message, labels = f"there is no program `{program}` in `{module.source.name}`", ()
+        helps = (*did_you_mean(program, names), *helps)
+    diagnostic = Diagnostic("E0207", message, labels, helps=helps)
+    raise DiagnosticError((diagnostic,), {module.source.name: module.source})
+
+
+def _dims(module: ast.Module, ctx: Context, sizes: Mapping[str, int]) -> dict[str, int]:
+    """The value of every `dim`; raises E0208 for an unknown size and E0312 for one that is not positive."""
+    known = {dim.name.text for dim in module.dims}
+    problems = []
+    for name in sizes:
+        if name not in known:
+            helps = did_you_mean(name, known) or (f"the sizes are {', '.join(sorted(known))}" if known else "none is",)
+            problems.append(Diagnostic("E0208", f"there is no size `{name}` in `{module.source.name}`", helps=helps))
+    if problems:
+        raise DiagnosticError(tuple(problems), ctx.sources)
+    values: dict[str, int] = {}
+    for dim in module.dims:
+        operand = Operand(Number(sizes.get(dim.name.text, 0)), dim.name.span)
+        if dim.name.text not in sizes:
+            frame = Frame({}, values={name: Number(value) for name, value in values.items()})
+            operand = Lowering(ctx, values).operand(dim.value, frame)
+        values[dim.name.text] = extent_of(ctx, operand)
+    return values
+
+
+@dataclass(slots=True)
+class Frame:
+    """The names that one body sees; a value of None is one whose statement is wrong."""
+
+    functions: _Definitions
+    values: dict[str, Value | None] = field(default_factory=dict)
+    indices: dict[str, Index] = field(default_factory=dict)
+    dtypes: Mapping[str, DType] = field(default_factory=dict)
+    scopes: dict[Index, ast.Expression] = field(default_factory=dict)
+    """Where each index can be subscripted with: the right side of its statement or the body of its reduction."""
+
+
+class Lowering:
+    """Walks the statements of one program and of the functions that it calls."""
+
+    def __init__(self, ctx: Context, dims: Mapping[str, int]) -> None:
+        self.ctx = ctx
+        self.dims = dict(dims)
+        self.problems: list[Diagnostic] = []
+
+    def program(self, program: ast.Program, functions: _Definitions) -> None:
+        frame = Frame(functions, dict(self.constants()))
+        signature = Signature(self.ctx, lambda extent: self.extent(extent, frame), self.dims)
+        for parameter in program.parameters:
+            type = TensorType(signature.shape(parameter.type), signature.dtype(parameter.type))
+            add = self.ctx.builder.input if parameter.mode is ast.Mode.INPUT else self.ctx.builder.weight
+            id = add(parameter.name.text, type, parameter.span)
+            frame.values[parameter.name.text] = self.ctx.tensor(id, range(len(type.shape)))
+        try:
+            self.results(program, self.body(program.body, frame), signature)
+        except Poisoned:
+            pass
+        except DiagnosticError as error:
+            self.problems += error.diagnostics
+        if self.problems:
+            distinct = {(p.code, p.message, p.labels[:1]): p for p in reversed(self.problems)}
+            found = sorted(distinct.values(), key=lambda p: self.problems.index(p))
+            raise DiagnosticError(tuple(found[:MAX_ERRORS]), self.ctx.sources)
+
+    def results(self, program: ast.Program, values: Sequence[Operand], signature: Signature) -> None:
+        for number, (declared, operand) in enumerate(zip(program.results, values, strict=True)):
+            value = signature.check_result(declared, operand, program.name.text)
+            assert isinstance(value, Tensor)
+            plain = _SINGLE_RESULT + (str(number) if len(values) > 1 else "")
+            name = declared.name.text if declared.name is not None else plain
+            self.ctx.builder.output(name, settle(self.ctx, value, operand.span))
+
+    def constants(self) -> Mapping[str, Value]:
+        return {name: Number(value) for name, value in (CONSTANTS | self.dims).items()}
+
+    def body(self, body: Sequence[ast.Statement], frame: Frame) -> list[Operand]:
+        """Run the statements; a wrong one is noted and poisons its names. Raises `Poisoned` without a result."""
+        for statement in body:
+            levels = self.ctx.levels
+            try:
+                self.count(statement)
+                if isinstance(statement, ast.Return):
+                    return [self.operand(value, frame) for value in statement.values]
+                self.statement(statement, frame)
+            except (DiagnosticError, Poisoned) as error:
+                self.ctx.levels = levels
+                if isinstance(error, DiagnosticError):
+                    self.problems += error.diagnostics
+                if isinstance(statement, ast.Return):
+                    break
+                targets = statement.targets if isinstance(statement, ast.Assign) else (statement.target,)
+                frame.values.update((target.text, None) for target in targets)
+        raise Poisoned
+
+    def count(self, statement: ast.Statement) -> None:
+        self.ctx.statements += 1
+        if self.ctx.statements > MAX_STATEMENTS:
+            message = f"the program has more than {MAX_STATEMENTS} statements when its calls are written out"
+            error = self.ctx.error("E0212", message, Label(statement.span))
+            raise DiagnosticError((*self.problems, *error.diagnostics), self.ctx.sources)
+
+    def statement(self, statement: ast.Assign | ast.IndexAssign, frame: Frame) -> None:
+        if isinstance(statement, ast.IndexAssign):
+            frame.values[statement.target.text] = self.index_assign(statement, frame)
+        elif len(statement.targets) > 1:
+            assert isinstance(statement.value, ast.Call)
+            for target, operand in zip(statement.targets, self.call(statement.value, frame), strict=True):
+                frame.values[target.text] = operand.value
+        else:
+            frame.values[statement.targets[0].text] = self.expression(statement.value, frame)
+
+    def index_assign(self, statement: ast.IndexAssign, frame: Frame) -> Tensor:
+        saved = self.ctx.rest_order
+        targets: list[Index | Rest] = []
+        for item in statement.indices:
+            order = self.ctx.next_order()
+            if isinstance(item, ast.Name):
+                targets.append(Index(item.text, (order, 0), item.span))
+            else:
+                targets.append(Rest())
+                self.ctx.rest_order = order
+        indices = [target for target in targets if isinstance(target, Index)]
+        try:
+            value = self.expression(statement.value, self.scope(frame, indices, statement.value))
+        finally:
+            self.ctx.rest_order = saved
+        known = [index for index in indices if index.extent is not None] if isinstance(value, Tensor) else []
+        check_indices(self.ctx, indices, known, "on the right side")
+        return collect(self.ctx, Operand(value, statement.value.span), targets, statement.span)
+
+    def scope(self, frame: Frame, indices: Sequence[Index], where: ast.Expression) -> Frame:
+        """A frame in which `indices` can be used, sharing its values with `frame`."""
+        return replace(
+            frame,
+            indices=frame.indices | {index.name: index for index in indices},
+            scopes=frame.scopes | dict.fromkeys(indices, where),
+        )
+
+    def operand(self, node: ast.Expression, frame: Frame) -> Operand:
+        return Operand(self.expression(node, frame), node.span)
+
+    def expression(self, node: ast.Expression, frame: Frame) -> Value:
+        """The value of an expression."""
+        self.ctx.levels += 1
+        if self.ctx.levels > MAX_LEVELS:
+            message = f"expressions and calls are nested more than {MAX_LEVELS} levels deep"
+            helps = ("name a part of it in a statement of its own",)
+            raise self.ctx.error("E0106", message, Label(node.span), helps=helps)
+        value = self.node(node, frame)
+        self.ctx.levels -= 1
+        return value
+
+    def node(self, node: ast.Expression, frame: Frame) -> Value:
+        match node:
+            case ast.Name():
+                return self.name(node, frame)
+            case ast.Literal(value):
+                return Number(value)
+            case ast.Unary(op, operand, span):
+                return elementwise(self.ctx, _UNARY[op], [self.operand(operand, frame)], span)
+            case ast.Binary():
+                return self.binary(node, frame)
+            case ast.Call():
+                return self.single(node, frame)
+            case ast.Subscript(base, items, span):
+                return self.subscript(base, items, node, frame)
+            case ast.Attribute(base, _, span):
+                return transpose(self.ctx, tensor_operand(self.ctx, ".T", self.operand(base, frame)), None, span)
+            case ast.Reduction():
+                return self.reduction(node, frame)
+            case ast.Tuple():
+                raise misplaced(self.ctx, node)
+
+    def name(self, node: ast.Name, frame: Frame) -> Value:
+        if node.text in frame.indices:
+            return self.index_value(frame.indices[node.text], node, frame)
+        value = frame.values[node.text]
+        if value is None:
+            raise Poisoned
+        return value
+
+    def index_value(self, index: Index, node: ast.Name, frame: Frame) -> Tensor:
+        """The index itself as an i32; its extent must follow from a subscript of a named tensor."""
+        if index.extent is None:
+            self.find_extent(index, frame)
+        if index.extent is None:
+            check_indices(self.ctx, [index], (), "beside its use as a value")
+        id = self.ctx.builder.iota((index.extent or 1,), 0, self.ctx.span(node.span))
+        return self.ctx.tensor(id, (index,))
+
+    def find_extent(self, index: Index, frame: Frame) -> None:
+        for node in ast.walk(frame.scopes[index]):
+            if not isinstance(node, ast.Subscript) or not isinstance(node.base, ast.Name):
+                continue
+            value = frame.values.get(node.base.text)
+            rest = [isinstance(item, ast.Rest) for item in node.items]
+            for number, item in enumerate(node.items):
+                axis = number - len(node.items) if any(rest[:number]) else number
+                named = isinstance(item, ast.Name) and item.text == index.name
+                if named and isinstance(value, Tensor) and -value.rank <= axis < value.rank:
+                    bind(self.ctx, index, value.shape[axis], item.span)
+                    return
+
+    def binary(self, node: ast.Binary, frame: Frame) -> Value:
+        """Operators from the left, in a loop: a chain may be long."""
+        chain = [node]
+        while isinstance(chain[-1].left, ast.Binary):
+            chain.append(chain[-1].left)
+        left = self.operand(chain[-1].left, frame)
+        for step in reversed(chain):
+            right = self.operand(step.right, frame)
+            if step.op is ast.BinaryOperator.MATMUL:
+                left = Operand(matmul(self.ctx, left, right, step.span), step.span)
+            else:
+                left = Operand(elementwise(self.ctx, _BINARY[step.op], [left, right], step.span), step.span)
+        return left.value
+
+    def subscript(self, base: ast.Expression, items: Sequence[ast.Item], node: ast.Subscript, frame: Frame) -> Tensor:
+        operand = tensor_operand(self.ctx, "[]", self.operand(base, frame))
+        return subscript(self.ctx, operand, [self.item(item, frame) for item in items], node.span)
+
+    def item(self, node: ast.Item, frame: Frame) -> Item:
+        match node:
+            case ast.Rest():
+                return Item(Rest(), node.span)
+            case ast.SliceItem(start, stop, step):
+                parts = (self.bound(part, frame) if part is not None else None for part in (start, stop, step))
+                return Item(Bounds(*parts), node.span)
+            case ast.Name(text) if text in frame.indices:
+                return Item(frame.indices[text], node.span)
+        operand = self.operand(node, frame)
+        if isinstance(operand.value, Tensor):
+            message = "a subscript is an index alone, a slice or an integer known at compile time"
+            raise self.ctx.error("E0204", message, Label(node.span, f"this is {operand.value}"))
+        return Item(integer(self.ctx, operand, "a subscript"), node.span)
+
+    def bound(self, node: ast.Expression, frame: Frame) -> int:
+        return integer(self.ctx, self.operand(node, frame), "a bound of a slice")
+
+    def extent(self, node: ast.Expression, frame: Frame) -> int:
+        return extent_of(self.ctx, self.operand(node, frame))
+
+    def reduction(self, node: ast.Reduction, frame: Frame) -> Tensor:
+        fold = REDUCTIONS[node.kind.text]
+        indices = [Index(name.text, (self.ctx.next_order(), 0), name.span) for name in node.indices]
+        inner = self.scope(frame, indices, node.body)
+        body = node.body
+        if fold in (Fold.SUM, Fold.MEAN) and isinstance(body, ast.Binary) and body.op is ast.BinaryOperator.MUL:
+            left, right = self.operand(body.left, inner), self.operand(body.right, inner)
+            if isinstance(left.value, Tensor) and isinstance(right.value, Tensor):
+                check_indices(self.ctx, indices, (*left.value.axes, *right.value.axes), "in the reduction")
+                return reduce_product(self.ctx, fold, left, right, summed=indices, span=node.span)
+            value = elementwise(self.ctx, ScalarOp.MUL, [left, right], body.span)
+        else:
+            value = self.expression(body, inner)
+        check_indices(self.ctx, indices, value.axes if isinstance(value, Tensor) else (), "in the reduction")
+        return reduce(self.ctx, fold, Operand(value, body.span), indices, span=node.span)
+
+    def single(self, node: ast.Call, frame: Frame) -> Value:
+        if node.function.text in frame.functions and len(frame.functions[node.function.text].results) > 1:
+            message = f"`{node.function.text}` has several results"
+            helps = ("assign them to as many names in a statement of its own: `a, b = ...`",)
+            raise self.ctx.error("E0209", message, Label(node.span), helps=helps)
+        (operand,) = self.call(node, frame)
+        return operand.value
+
+    def call(self, node: ast.Call, frame: Frame) -> list[Operand]:
+        name = node.function.text
+        operands = [self.operand(argument, frame) for argument in node.arguments]
+        if name in frame.dtypes:
+            return [Operand(convert(self.ctx, operands[0], frame.dtypes[name], node.span), node.span)]
+        if name in BUILTINS:
+            options = {keyword.name.text: self.option(keyword.value, frame) for keyword in node.keywords}
+            return [Operand(call_builtin(self.ctx, name, operands, options, node.span), node.span)]
+        function = frame.functions[name]
+        names = [parameter.name.text for parameter in function.parameters]
+        given = dict(zip(names, operands, strict=False))
+        given |= {keyword.name.text: self.operand(keyword.value, frame) for keyword in node.keywords}
+        return self.write_out(function, given, node, frame)
+
+    def option(self, node: ast.Expression, frame: Frame) -> list[Operand]:
+        nodes = node.items if isinstance(node, ast.Tuple) else (node,)
+        return [self.operand(item, frame) for item in nodes]
+
+    def write_out(
+        self, function: ast.Function, given: dict[str, Operand], node: ast.Call, frame: Frame
+    ) -> list[Operand]:
+        """Lower a call of a function that is written in the language, and return its results."""
+        own = is_library(function.span)
+        dims = {} if own else self.dims
+        callee = Frame(_by_name(library()) if own else frame.functions, dict(self.constants()))
+        for parameter in function.parameters:
+            if parameter.name.text not in given and parameter.default is not None:
+                given[parameter.name.text] = self.operand(parameter.default, callee)
+        signature = Signature(self.ctx, lambda extent: self.extent(extent, callee), dims)
+        callee.values |= signature.bind(function, given)
+        callee.dtypes = signature.dtypes
+        callee.values |= {name: Number(extent) for name, extent in signature.sizes.items()}
+        signature.check_extents(function, given)
+        with self.ctx.inside(function.name.text, node.span, own):
+            values = self.body(function.body, callee)
+            pairs = zip(function.results, values, strict=True)
+            return [Operand(signature.check_result(r, value, function.name.text), node.span) for r, value in pairs]

@@ -1,0 +1,318 @@
+"""Check what can be said about a module without sizes: names, arguments, results, recursion."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from compiler.diagnostics import Diagnostic, Label, Span
+from compiler.frontend import ast
+from compiler.frontend.catalog import ATTRIBUTES, BUILTINS, CONST, CONSTANTS, DTYPES, Builtin, counted
+from compiler.frontend.context import did_you_mean
+from compiler.frontend.reduction import REDUCTIONS
+
+
+def check(module: ast.Module, library: Mapping[str, ast.Function]) -> list[Diagnostic]:
+    """Return every problem of names in `module`, which may call those of `library`, in the order of the text."""
+    checker = _Checker(module, library)
+    checker.module()
+    return sorted(checker.problems, key=lambda problem: problem.labels[0].span)
+
+
+@dataclass(frozen=True, slots=True)
+class _Visible:
+    """An expression and the indices that may stand in it."""
+
+    node: ast.Item
+    indices: frozenset[str]
+
+
+class _Checker:
+    """Walks one module and collects problems."""
+
+    def __init__(self, module: ast.Module, library: Mapping[str, ast.Function]) -> None:
+        self.ast = module
+        self.functions = {**library, **{function.name.text: function for function in module.functions}}
+        self.dims = {dim.name.text: dim.name.span for dim in module.dims}
+        self.variables: frozenset[str] = frozenset()
+        """Type variables of the definition at hand: called, they cast."""
+        self.problems: list[Diagnostic] = []
+
+    def report(self, code: str, message: str, *labels: Label, helps: Sequence[str] = ()) -> None:
+        self.problems.append(Diagnostic(code, message, labels, helps=tuple(helps)))
+
+    def module(self) -> None:
+        for kind, names in (
+            ("size", [dim.name for dim in self.ast.dims]),
+            ("function", [function.name for function in self.ast.functions]),
+            ("program", [program.name for program in self.ast.programs]),
+        ):
+            self.distinct(kind, names)
+        known: set[str] = set()
+        for dim in self.ast.dims:
+            self.expression(dim.value, known)
+            known.add(dim.name.text)
+        for function in self.ast.functions:
+            if function.name.text in BUILTINS:
+                message = f"`{function.name.text}` is built in and cannot be defined"
+                self.report("E0203", message, Label(function.name.span), helps=("choose another name",))
+            self.definition(function, {name.text for name in function.type_variables})
+        for program in self.ast.programs:
+            self.definition(program, set())
+        self.recursion()
+
+    def distinct(self, kind: str, names: Sequence[ast.Name]) -> None:
+        first: dict[str, Span] = {}
+        for name in names:
+            if name.text in first:
+                message = f"the {kind} `{name.text}` is defined twice"
+                self.report("E0203", message, Label(name.span), Label(first[name.text], "first defined here"))
+            first.setdefault(name.text, name.span)
+
+    def definition(self, item: ast.Function | ast.Program, variables: set[str]) -> None:
+        self.variables = frozenset(variables)
+        self.distinct("parameter", [parameter.name for parameter in item.parameters])
+        self.distinct("result", [result.name for result in item.results if result.name is not None])
+        sizes = set(self.dims)
+        if isinstance(item, ast.Function):
+            sizes |= _inferred(item.parameters)
+        scope = sizes | {parameter.name.text for parameter in item.parameters if _is_const(parameter)}
+        for parameter in item.parameters:
+            self.parameter(item, parameter, variables, scope)
+        for result in item.results:
+            self.type(result.type, variables, scope)
+            if isinstance(item, ast.Program):
+                self.no_rest(result.type)
+        self.body(item, sizes)
+
+    def parameter(
+        self, item: ast.Function | ast.Program, parameter: ast.Parameter, variables: set[str], scope: set[str]
+    ) -> None:
+        self.mode(item, parameter)
+        if parameter.name.text in self.dims:
+            place = Label(self.dims[parameter.name.text], "a size")
+            message = f"the parameter `{parameter.name.text}` has the name of a size"
+            self.report("E0211", message, Label(parameter.name.span), place)
+        if _is_const(parameter) and isinstance(item, ast.Function):
+            if parameter.type.extents:
+                message = f"a `{CONST}` parameter is a number and has no axes"
+                self.report("E0205", message, Label(parameter.type.span))
+        else:
+            self.type(parameter.type, variables, scope)
+        if parameter.default is not None:
+            self.expression(parameter.default, set(self.dims))
+            if not _is_const(parameter):
+                message, helps = "only a number can have a default", (f"declare it as `{CONST}`",)
+                self.report("E0209", message, Label(parameter.default.span), helps=helps)
+
+    def mode(self, item: ast.Function | ast.Program, parameter: ast.Parameter) -> None:
+        if isinstance(item, ast.Program) and parameter.mode is None:
+            message = f"the parameter `{parameter.name.text}` of a program is neither `input` nor `weight`"
+            name, element = parameter.name.text, parameter.type.element.text
+            helps = (f"`{name}: input {element}[...]` is fed at every run, `{name}: weight {element}[...]` stays",)
+            self.report("E0112", message, Label(parameter.span), helps=helps)
+        if isinstance(item, ast.Function) and parameter.mode is not None:
+            message = f"the parameter `{parameter.name.text}` of a function cannot be `{parameter.mode.value}`"
+            self.report("E0112", message, Label(parameter.span), helps=("only parameters of a program are",))
+        if isinstance(item, ast.Program):
+            self.no_rest(parameter.type)
+
+    def no_rest(self, type: ast.Type) -> None:
+        for extent in type.extents:
+            if isinstance(extent, ast.Rest):
+                message = "the shapes of a program are known, but `...` leaves axes open"
+                self.report("E0305", message, Label(extent.span), helps=("name the extents",))
+
+    def type(self, type: ast.Type, variables: set[str], scope: set[str]) -> None:
+        element = type.element
+        if element.text not in DTYPES and element.text not in variables:
+            helps = did_you_mean(element.text, {*DTYPES, *variables})
+            helps += (f"the element types are {', '.join(DTYPES)}",)
+            self.report("E0205", f"`{element.text}` is not an element type", Label(element.span), helps=helps)
+        rests = [extent for extent in type.extents if isinstance(extent, ast.Rest)]
+        if len(rests) > 1:
+            self.report("E0204", "`...` stands twice in one shape", Label(rests[1].span))
+        for extent in type.extents:
+            self.expression(extent, scope)
+
+    def body(self, item: ast.Function | ast.Program, sizes: set[str]) -> None:
+        scope = sizes | {parameter.name.text for parameter in item.parameters}
+        for number, statement in enumerate(item.body):
+            self.statement(statement, scope, sizes)
+            if isinstance(statement, ast.Return) and number + 1 < len(item.body):
+                after = Label(item.body[number + 1].span, "this is never computed")
+                self.report("E0113", "`return` is not the last statement", Label(statement.span), after)
+        if not any(isinstance(statement, ast.Return) for statement in item.body):
+            helps = ("end the body with `return ...`",)
+            self.report("E0113", f"`{item.name.text}` returns nothing", Label(item.name.span), helps=helps)
+        for statement in item.body:
+            if isinstance(statement, ast.Return) and len(statement.values) != len(item.results):
+                message = f"{len(statement.values)} values are returned, but {len(item.results)} results are declared"
+                place = Label(item.results[0].type.span, "declared here")
+                self.report("E0113", message, Label(statement.span), place)
+
+    def statement(self, statement: ast.Statement, scope: set[str], sizes: set[str]) -> None:
+        match statement:
+            case ast.Return(values):
+                for value in values:
+                    self.expression(value, scope)
+            case ast.Assign(targets, value):
+                self.expression(value, scope)
+                self.several(targets, value)
+                self.targets(targets, scope, sizes)
+            case ast.IndexAssign(target, indices, value):
+                names = [index for index in indices if isinstance(index, ast.Name)]
+                self.indices(names, len(indices) - len(names), statement.span)
+                self.expression(value, scope, frozenset(name.text for name in names))
+                self.targets([target], scope, sizes)
+
+    def targets(self, targets: Sequence[ast.Name], scope: set[str], sizes: set[str]) -> None:
+        for target in targets:
+            if target.text in sizes:
+                labels = [Label(self.dims[target.text], "a size")] if target.text in self.dims else []
+                message = f"`{target.text}` is a size and cannot be assigned"
+                self.report("E0211", message, Label(target.span), *labels, helps=("choose another name",))
+            scope.add(target.text)
+
+    def several(self, targets: Sequence[ast.Name], value: ast.Expression) -> None:
+        function = self.functions.get(value.function.text) if isinstance(value, ast.Call) else None
+        results = len(function.results) if function is not None else 1
+        if results != len(targets):
+            message = f"{len(targets)} names are assigned, but the right side has {results} results"
+            self.report("E0209", message, Label(targets[0].span), Label(value.span))
+
+    def indices(self, names: Sequence[ast.Name], rests: int, span: Span) -> None:
+        seen: set[str] = set()
+        for name in names:
+            if name.text in seen:
+                self.report("E0204", f"the index `{name.text}` is introduced twice", Label(name.span))
+            seen.add(name.text)
+        if rests > 1:
+            self.report("E0204", "`...` stands twice on the left side", Label(span))
+
+    def expression(self, root: ast.Item, scope: set[str], indices: frozenset[str] = frozenset()) -> None:
+        """Check a tree, in a loop: it may lean left to any depth."""
+        stack = [_Visible(root, indices)]
+        while stack:
+            visible = stack.pop()
+            inner = visible.indices
+            match visible.node:
+                case ast.Name():
+                    self.name(visible.node, scope | inner)
+                case ast.Call():
+                    self.call(visible.node)
+                case ast.Attribute(_, name) if name.text not in ATTRIBUTES:
+                    helps = ("the only attribute is `.T`; functions are called: `f(x)`",)
+                    self.report("E0210", f"there is no attribute `{name.text}`", Label(name.span), helps=helps)
+                case ast.Subscript(ast.Name(text), _, span) if text in inner:
+                    helps = ("rename the index",)
+                    self.report("E0204", f"`{text}` is an index here, not a tensor", Label(span), helps=helps)
+                case ast.Reduction():
+                    self.reduction(visible.node)
+                    inner |= {name.text for name in visible.node.indices}
+            stack += [_Visible(child, inner) for child in ast.children(visible.node)]
+
+    def name(self, name: ast.Name, scope: set[str]) -> None:
+        if name.text in scope or name.text in CONSTANTS:
+            return
+        if name.text in self.functions or name.text in BUILTINS:
+            helps: tuple[str, ...] = (f"`{name.text}` is a function; call it: `{name.text}(...)`",)
+        else:
+            helps = did_you_mean(name.text, scope | set(CONSTANTS))
+        self.report("E0201", f"`{name.text}` is not defined", Label(name.span), helps=helps)
+
+    def reduction(self, node: ast.Reduction) -> None:
+        if node.kind.text not in REDUCTIONS:
+            message = f"`{node.kind.text}` is not a reduction"
+            helps = (f"the reductions are {', '.join(REDUCTIONS)}; or is an operator missing after `)`?",)
+            self.report("E0204", message, Label(node.kind.span), helps=helps)
+        self.indices(node.indices, 0, node.span)
+
+    def call(self, node: ast.Call) -> None:
+        name = node.function.text
+        if name in self.variables:
+            self.builtin(node, BUILTINS["f32"])
+        elif name in BUILTINS:
+            self.builtin(node, BUILTINS[name])
+        elif name in self.functions:
+            self.arguments(node, self.functions[name])
+        else:
+            helps = did_you_mean(name, {*self.functions, *BUILTINS})
+            self.report("E0202", f"there is no function `{name}`", Label(node.function.span), helps=helps)
+        self.distinct("argument", [keyword.name for keyword in node.keywords])
+
+    def builtin(self, node: ast.Call, builtin: Builtin) -> None:
+        given = len(node.arguments)
+        if not builtin.minimum <= given <= builtin.maximum:
+            message = f"`{node.function.text}` takes {builtin.arguments}, but is given {given}"
+            helps = ("name the axis: `axis=1`",) if "axis" in builtin.keywords and given > 1 else ()
+            self.report("E0209", message, Label(node.span), helps=helps)
+        for keyword in node.keywords:
+            if keyword.name.text not in builtin.keywords:
+                self.unknown_keyword(node, keyword, builtin.keywords)
+            elif given > 1:
+                message = f"`{node.function.text}` of two arguments compares them and has no `{keyword.name.text}`"
+                self.report("E0209", message, Label(keyword.name.span))
+
+    def unknown_keyword(self, node: ast.Call, keyword: ast.Keyword, known: Sequence[str]) -> None:
+        helps = did_you_mean(keyword.name.text, known) or ("`==` compares, `=` names an argument",)
+        message = f"`{node.function.text}` has no argument `{keyword.name.text}`"
+        self.report("E0209", message, Label(keyword.name.span), helps=helps)
+
+    def arguments(self, node: ast.Call, function: ast.Function) -> None:
+        names = [parameter.name.text for parameter in function.parameters]
+        declared = Label(function.span, "declared here")
+        labels = [] if function.span.source.startswith("<") else [declared]
+        if len(node.arguments) > len(names):
+            message = f"`{node.function.text}` takes {counted(len(names))}, but is given {len(node.arguments)}"
+            self.report("E0209", message, Label(node.span), *labels)
+            return
+        given = set(names[: len(node.arguments)])
+        for keyword in node.keywords:
+            if keyword.name.text not in names:
+                self.unknown_keyword(node, keyword, names)
+            elif keyword.name.text in given:
+                message = f"the argument `{keyword.name.text}` is given twice"
+                self.report("E0209", message, Label(keyword.name.span), *labels)
+            given.add(keyword.name.text)
+        missing = [p.name.text for p in function.parameters if p.name.text not in given and p.default is None]
+        if missing:
+            names_text = ", ".join(f"`{name}`" for name in missing)
+            message = f"the call of `{node.function.text}` lacks {names_text}"
+            self.report("E0209", message, Label(node.span), *labels)
+
+    def recursion(self) -> None:
+        """Report each function that calls itself, directly or through others, once per cycle."""
+        calls = {f.name.text: list(_calls(f)) for f in self.ast.functions}
+        done: set[str] = set()
+        for root in calls:
+            way: list[str] = []
+            stack = [(root, iter(calls[root]))] if root not in done else []
+            while stack:
+                name, pending = stack[-1]
+                way = [entry for entry, _ in stack]
+                call = next(pending, None)
+                if call is None:
+                    done.add(name)
+                    stack.pop()
+                elif call.text in way:
+                    cycle = " → ".join(f"`{step}`" for step in [*way[way.index(call.text) :], call.text])
+                    helps = ("functions are written out where they are called, so none can call itself",)
+                    self.report(
+                        "E0206", f"functions call each other in a circle: {cycle}", Label(call.span), helps=helps
+                    )
+                elif call.text in calls and call.text not in done:
+                    stack.append((call.text, iter(calls[call.text])))
+
+
+def _is_const(parameter: ast.Parameter) -> bool:
+    return parameter.type.element.text == CONST
+
+
+def _inferred(parameters: Sequence[ast.Parameter]) -> set[str]:
+    """The sizes that a call infers: names that are a whole extent of a parameter."""
+    return {extent.text for p in parameters for extent in p.type.extents if isinstance(extent, ast.Name)}
+
+
+def _calls(function: ast.Function) -> Iterator[ast.Name]:
+    for statement in function.body:
+        for value in statement.values if isinstance(statement, ast.Return) else (statement.value,):
+            yield from (node.function for node in ast.walk(value) if isinstance(node, ast.Call))
