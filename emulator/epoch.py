@@ -69,7 +69,7 @@ class Epoch:
         links = len(network.links)
         state = State(
             control=np.zeros(c.CONTROL_COLUMNS, np.int64),
-            constants=constants(machine, dram.stride, links, slack),
+            constants=constants(machine, dram.stride, links, slack, len(sets)),
             heap=np.zeros((4 * slack + 1024, c.HEAP_COLUMNS), np.int64),
             packets=np.zeros((0, c.PACKET_COLUMNS), np.int64),
             payload=np.zeros(0, np.uint8),
@@ -81,7 +81,7 @@ class Epoch:
             operands=table(code.operands, c.OPERAND_COLUMNS),
             buffers=buffers,
             first_buffer=first_buffer,
-            semaphores=np.zeros((cores, machine.semaphores), np.int64),
+            semaphores=np.zeros(cores * machine.semaphores, np.int64),
             tensors=tensors,
             pages=pages,
             lists=np.array(lists.items or [0], np.int64),
@@ -155,6 +155,7 @@ def _grown(state: State, rows: int) -> State:
     heap[: len(state.heap)] = state.heap
     state.control[c.FREE_PACKET] = old
     state.control[c.FREE_PACKETS] += rows - old
+    state.control[c.HEAP_ROWS] = len(heap)
     return state._replace(packets=packets, payload=payload, heap=heap)
 
 

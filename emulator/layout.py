@@ -259,7 +259,7 @@ def _tree(
     return rows, max((depth[coord] for coord in members if coord in depth), default=0)
 
 
-def constants(machine: Machine, stride: int, links: int, slack: int) -> Table:
+def constants(machine: Machine, stride: int, links: int, slack: int, sets: int) -> Table:
     """The row `constants`."""
     positions = machine.rows * machine.columns
     noc = machine.noc
@@ -291,6 +291,8 @@ def constants(machine: Machine, stride: int, links: int, slack: int) -> Table:
     values[c.CB_OP] = machine.core.cb_op
     values[c.DST_TILES] = machine.compute.dst_tiles
     values[c.SLACK] = slack
+    values[c.SETS] = sets
+    values[c.SEMAPHORES] = machine.semaphores
     values[c.FIRST_INJECT] = links
     values[c.FIRST_EJECT] = links + 2 * positions
     values[c.FIRST_RESERVE] = links + 4 * positions

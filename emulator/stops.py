@@ -68,7 +68,7 @@ class Stopped:
             want = f"{needs} pages" if reason == c.WAIT_CB else f"space for {needs} pages"
             return f"waits for {want} of {self.buffer(needs_of)}, which holds {filled} of {buffer[c.CAPACITY]}"
         if reason in (c.WAIT_SEMAPHORE, c.WAIT_AWAIT):
-            held = int(self.state.semaphores[thread // 3, needs_of])
+            held = int(self.state.semaphores[thread // 3 * self.image.machine.semaphores + needs_of])
             return f"waits for semaphore {needs_of} to reach {needs}; it is {held}"
         if reason == c.WAIT_BARRIER:
             return f"waits at a barrier for {row[c.OUTSTANDING]} packets"

@@ -33,7 +33,9 @@ LAST: Final = 15
 """Time of the latest event that did something."""
 TILE_OPS: Final = 16
 """Tile products, then fused maps, reductions and packs (four columns)."""
-CONTROL_COLUMNS: Final = 20
+HEAP_ROWS: Final = 20
+"""Events that `heap` has room for."""
+CONTROL_COLUMNS: Final = 21
 
 # `constants`: one row, the machine's.
 CORES: Final = 0
@@ -74,7 +76,10 @@ FIRST_EJECT: Final = 29
 FIRST_RESERVE: Final = 30
 PAYLOAD_FLITS: Final = 31
 """Payload flits of the largest packet."""
-CONSTANT_COLUMNS: Final = 32
+SETS: Final = 32
+SEMAPHORES: Final = 33
+"""Per core."""
+CONSTANT_COLUMNS: Final = 34
 
 # `threads`
 PC: Final = 0

@@ -13,6 +13,7 @@ from emulator.engine import columns as c
 from emulator.engine.memory import check_l1, consumed_page, mark, produced_page
 from emulator.engine.native import call, inlined, jit
 from emulator.engine.state import State, evaluate, stop
+from emulator.engine.views import copy_bytes
 
 TILE_ELEMENTS = 1024
 REGISTER_BYTES = 4 * TILE_ELEMENTS
@@ -64,7 +65,9 @@ def charge(s: State, now: int, thread: int, i: int) -> int:
 def fill(s: State, thread: int, i: int) -> None:
     """Set all elements of a register to a pattern."""
     first = ((thread // 3) * s.constants[c.DST_TILES] + s.code[i, c.A]) * TILE_ELEMENTS
-    s.registers[first : first + TILE_ELEMENTS] = s.code[i, c.A + 1]
+    pattern = s.code[i, c.A + 1]
+    for element in range(first, first + TILE_ELEMENTS):
+        s.registers[element] = pattern
 
 
 @jit
@@ -134,8 +137,7 @@ def map_tiles(s: State, thread: int, i: int) -> None:
     s.arguments[0] = s.control[c.SCRATCH_ADDRESS] if apart else target
     _call(s, code[c.A])
     if apart:
-        first = (target - s.control[c.REGISTER_ADDRESS]) // 4
-        s.registers[first : first + TILE_ELEMENTS] = s.scratch.view(s.registers.dtype)[:TILE_ELEMENTS]
+        copy_bytes(s.registers, target - s.control[c.REGISTER_ADDRESS], s.scratch, 0, REGISTER_BYTES)
     s.control[c.TILE_OPS + 1] += 1
 
 

@@ -9,6 +9,7 @@ from emulator.engine.memory import mark, produced_page
 from emulator.engine.native import jit
 from emulator.engine.state import State, evaluate, stop
 from emulator.engine.transfers import read_bytes
+from emulator.engine.views import fill_bytes
 
 TILE_EDGE = 32
 TILE_ELEMENTS = 1024
@@ -106,7 +107,7 @@ def gather(s: State, now: int, thread: int, i: int) -> int:
     element = s.threads[thread, c.GATHERED]
     if element == 0:
         size = s.buffers[buffer, c.PAGE_BYTES]
-        s.l1[target : target + size] = 0
+        fill_bytes(s.l1, target, size, 0)
         mark(s.l1_written, target, size, 1)
         cost = size // 4 * s.constants[c.COPY_WORD]
     while element < TILE_ELEMENTS:

@@ -11,6 +11,7 @@ from emulator.engine.network import cross, eject
 from emulator.engine.state import State
 from emulator.engine.threads import run_thread
 from emulator.engine.transfers import arrive, leave
+from emulator.engine.views import state_at
 from emulator.engine.waking import pages_changed
 
 
@@ -43,13 +44,14 @@ def _sources() -> int:
     return int.from_bytes(digest[:6], "little")
 
 
-def _compile(sources: int) -> Callable[[State], int]:
+def _compile(sources: int) -> Callable[[int], int]:
     """Compile (or load) the entry. The digest is a closure variable because those are a part of numba's cache key."""
 
-    def run(s: State) -> int:
+    def run(addresses: int) -> int:
+        s: State = state_at(addresses)
         slack = s.constants[c.SLACK]
         while s.control[c.HEAP_SIZE] > 0 and s.control[c.STATUS] == c.RUN:
-            if s.control[c.FREE_PACKETS] < slack or s.heap.shape[0] - s.control[c.HEAP_SIZE] < slack:
+            if s.control[c.FREE_PACKETS] < slack or s.control[c.HEAP_ROWS] - s.control[c.HEAP_SIZE] < slack:
                 s.control[c.STATUS] = c.GROW
                 break
             now, event = s.heap[0, c.TIME], s.heap[0, c.EVENT]
@@ -63,5 +65,10 @@ def _compile(sources: int) -> Callable[[State], int]:
     return entry(run)
 
 
-run_events = _compile(_sources())
-"""Run until no event is left or `STATUS` is not `RUN`; `GROW` asks for a longer `heap` or more `packets`."""
+_run = _compile(_sources())
+
+
+def run_events(s: State) -> None:
+    """Run until no event is left or `STATUS` is not `RUN`; `GROW` asks for a longer `heap` or more `packets`."""
+    addresses = s.addresses
+    _run(addresses.ctypes.data)

@@ -6,18 +6,14 @@ What has been written is kept per `GRANULE` bytes, so a read of a few unwritten 
 from emulator.engine import columns as c
 from emulator.engine.native import inlined, jit
 from emulator.engine.state import Bytes, State, stop
-
-
-@inlined
-def copy_bytes(dst: Bytes, dst_start: int, src: Bytes, src_start: int, size: int) -> None:
-    """Copy `size` bytes from one array to another."""
-    dst[dst_start : dst_start + size] = src[src_start : src_start + size]
+from emulator.engine.views import fill_bytes
 
 
 @inlined
 def mark(written: Bytes, start: int, size: int, value: int) -> None:
     """Record that the granules of `[start, start + size)` are written (1) or no longer valid (0)."""
-    written[start // c.GRANULE : (start + size + c.GRANULE - 1) // c.GRANULE] = value
+    first = start // c.GRANULE
+    fill_bytes(written, first, (start + size + c.GRANULE - 1) // c.GRANULE - first, value)
 
 
 @inlined

@@ -1,4 +1,4 @@
-"""All tables of a running epoch, as one value that native code can take apart."""
+"""All tables of a running epoch as one value."""
 
 from typing import NamedTuple, TypeAlias
 
@@ -7,13 +7,14 @@ from numpy.typing import NDArray
 
 from emulator.engine import columns as c
 from emulator.engine.native import inlined
+from emulator.engine.schema import SCHEMA
 
 Table: TypeAlias = NDArray[np.int64]
 Bytes: TypeAlias = NDArray[np.uint8]
 
 
 class State(NamedTuple):
-    """See `columns` for what the columns of each table mean."""
+    """See `columns` for what the columns of each table mean, and `views` for how native code gets at them."""
 
     control: Table
     constants: Table
@@ -32,7 +33,7 @@ class State(NamedTuple):
     first_buffer: Table
     """Per core, and one more."""
     semaphores: Table
-    """Per core and number."""
+    """By core and number."""
     tensors: Table
     pages: Table
     lists: Table
@@ -64,6 +65,11 @@ class State(NamedTuple):
     dram_written: Bytes
     registers: NDArray[np.int32]
     scratch: NDArray[np.float32]
+
+    @property
+    def addresses(self) -> Table:
+        """Where each table begins, in the order of `SCHEMA`."""
+        return np.array([getattr(self, table.name).ctypes.data for table in SCHEMA], np.int64)
 
 
 @inlined

@@ -162,7 +162,7 @@ def add_remotely(s: State, now: int, thread: int, i: int) -> int:
     """See `SemInc`."""
     code = s.code[i]
     semaphore = evaluate(s, code[c.A], thread)
-    if semaphore < 0 or semaphore >= s.semaphores.shape[1]:
+    if semaphore < 0 or semaphore >= s.constants[c.SEMAPHORES]:
         stop(s, c.FAULT_SEMAPHORE, thread, semaphore, 0, 0)
         return AGAIN
     if not may_send(s, now, thread, code[c.A + 3], code[c.A + 1]):
@@ -176,13 +176,13 @@ def wait_semaphore(s: State, now: int, thread: int, i: int) -> int:
     """See `SemWait`."""
     semaphore, amount = evaluate(s, s.code[i, c.A], thread), s.code[i, c.A + 1]
     core = thread // 3
-    if semaphore < 0 or semaphore >= s.semaphores.shape[1]:
+    if semaphore < 0 or semaphore >= s.constants[c.SEMAPHORES]:
         stop(s, c.FAULT_SEMAPHORE, thread, semaphore, 0, 0)
         return AGAIN
-    if s.semaphores[core, semaphore] < amount:
+    if s.semaphores[core * s.constants[c.SEMAPHORES] + semaphore] < amount:
         block(s, now, thread, c.WAIT_SEMAPHORE, semaphore, amount)
         return AGAIN
-    s.semaphores[core, semaphore] -= amount
+    s.semaphores[core * s.constants[c.SEMAPHORES] + semaphore] -= amount
     return now + s.constants[c.SEMAPHORE_POLL]
 
 
@@ -197,7 +197,8 @@ def await_page(s: State, now: int, thread: int, i: int) -> int:
     if place[c.OWNER] < 0:
         stop(s, c.FAULT_UNREACHABLE, thread, tensor, page, 0)
         return AGAIN
-    if s.semaphores[thread // 3, place[c.SEMAPHORE]] < place[c.THRESHOLD]:
+    announced = s.semaphores[thread // 3 * s.constants[c.SEMAPHORES] + place[c.SEMAPHORE]]
+    if announced < place[c.THRESHOLD]:
         block(s, now, thread, c.WAIT_AWAIT, place[c.SEMAPHORE], place[c.THRESHOLD])
         return AGAIN
     return now + s.constants[c.SEMAPHORE_POLL]
@@ -325,7 +326,7 @@ def run_thread(s: State, now: int, thread: int) -> None:
         if done == AGAIN or s.control[c.STATUS] != c.RUN:
             return
         slack = s.constants[c.SLACK]
-        room = s.control[c.FREE_PACKETS] >= slack and s.heap.shape[0] - s.control[c.HEAP_SIZE] >= slack
+        room = s.control[c.FREE_PACKETS] >= slack and s.control[c.HEAP_ROWS] - s.control[c.HEAP_SIZE] >= slack
         if not room or not is_next(s, done):
             s.threads[thread, c.STATE] = c.READY
             schedule(s, done, c.THREAD_STEP, thread, 0)

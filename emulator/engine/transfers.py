@@ -14,10 +14,11 @@ Approximations, one sentence each:
 
 from emulator.engine import columns as c
 from emulator.engine.events import schedule
-from emulator.engine.memory import check_dram, check_l1, copy_bytes, mark
+from emulator.engine.memory import check_dram, check_l1, mark
 from emulator.engine.native import inlined, jit
 from emulator.engine.network import inject, occupy
 from emulator.engine.state import State, stop
+from emulator.engine.views import copy_bytes
 from emulator.engine.waking import block, is_blocked, semaphore_changed, wake
 
 UNICAST = -1
@@ -190,7 +191,7 @@ def send_tree(s: State, time: int, row: int, targets: int, leaves: int) -> None:
 @inlined
 def _tree_row(s: State, thread: int, noc: int, targets: int) -> int:
     cores: int = s.constants[c.CORES]
-    return (noc * s.sets.shape[0] + targets) * cores + thread // 3
+    return (noc * s.constants[c.SETS] + targets) * cores + thread // 3
 
 
 @jit
@@ -360,7 +361,7 @@ def _deliver(s: State, time: int, row: int, core: int) -> None:
     """A write or an increment reaches `core`."""
     packet = s.packets[row]
     if packet[c.KIND] == c.INCREMENT:
-        s.semaphores[core, packet[c.SEM]] += packet[c.AMOUNT]
+        s.semaphores[core * s.constants[c.SEMAPHORES] + packet[c.SEM]] += packet[c.AMOUNT]
         semaphore_changed(s, time, core, packet[c.SEM])
     else:
         l1_bytes = s.constants[c.L1_BYTES]

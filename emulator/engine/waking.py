@@ -66,5 +66,5 @@ def semaphore_changed(s: State, time: int, core: int, semaphore: int) -> None:
         waits = is_blocked(s, thread, c.WAIT_SEMAPHORE) or is_blocked(s, thread, c.WAIT_AWAIT)
         if not waits or s.threads[thread, c.NEEDS_OF] != semaphore:
             continue
-        if s.semaphores[core, semaphore] >= s.threads[thread, c.NEEDS]:
+        if s.semaphores[core * s.constants[c.SEMAPHORES] + semaphore] >= s.threads[thread, c.NEEDS]:
             wake(s, time, thread)
