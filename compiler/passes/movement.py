@@ -23,15 +23,12 @@ def transpose(op: Operation, new: Rewriter) -> int | None:
     """Skip a transpose that keeps the order, merge two into one, and call one that moves only unit axes a reshape."""
     assert isinstance(op.kind, Transpose)
     source, perm = new.ops[op.inputs[0]], op.kind.perm
-    if perm == tuple(range(len(perm))):
-        return source.id
+    if isinstance(source.kind, Transpose):
+        perm, source = tuple(source.kind.perm[axis] for axis in perm), new.ops[source.inputs[0]]
     moved = [axis for axis in perm if source.type.shape[axis] != 1]
     if moved == sorted(moved):
         return source.id if source.type == op.type else new.emit(Reshape(), (source.id,), op.type, op.span)
-    if isinstance(source.kind, Transpose):
-        inner = tuple(source.kind.perm[axis] for axis in perm)
-        return new.emit(Transpose(inner), source.inputs, op.type, op.span)
-    return None
+    return None if perm == op.kind.perm else new.emit(Transpose(perm), (source.id,), op.type, op.span)
 
 
 def slice(op: Operation, new: Rewriter) -> int | None:
