@@ -50,6 +50,6 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@touch $@
 
 # The event engine is compiled once, here, so that no run waits for it.
-$(WARM): $(INSTALLED) $(wildcard emulator/*.py emulator/*/*.py)
+$(WARM): $(INSTALLED) $(wildcard emulator/engine/*.py)
 	$(BIN)/python -m emulator.warm
 	@touch $@

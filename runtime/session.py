@@ -4,7 +4,7 @@
     session.feed("x", images)
     session.feed_weights("mlp.safetensors")
     result = session.run()
-    probabilities = session.fetch("result")
+    probabilities = session.fetch("out")
 
 Arrays are converted as `runtime.feed` says.
 """
@@ -27,20 +27,22 @@ class Session:
     Every method that takes a name, an array or a file raises `DiagnosticError` when it does not fit the program.
     """
 
-    def __init__(self, image: Image) -> None:
+    def __init__(self, image: Image, kernel_cache: Path | None = None) -> None:
+        """`kernel_cache` is a folder for tile kernels compiled to native code; without one they are compiled anew."""
         self.image = image
+        self._kernel_cache = kernel_cache
         self._declared = {tensor.name: tensor for tensor in image.tensors if tensor.role in FED}
         self._fed: dict[str, Array] = {}
         self._result: RunResult | None = None
 
     @classmethod
-    def from_image(cls, image: Image) -> "Session":
-        return cls(image)
+    def from_image(cls, image: Image, kernel_cache: Path | None = None) -> "Session":
+        return cls(image, kernel_cache)
 
     @classmethod
-    def from_file(cls, path: str | Path) -> "Session":
+    def from_file(cls, path: str | Path, kernel_cache: Path | None = None) -> "Session":
         """Load an image file; raises what `compiler.program.serialize.read_file` raises."""
-        return cls(read_file(Path(path)))
+        return cls(read_file(Path(path)), kernel_cache)
 
     @property
     def declared(self) -> Mapping[str, Tensor]:
@@ -94,7 +96,7 @@ class Session:
                 f"program `{self.image.name}` was not given {listed}",
                 helps=[f"on the command line: `--input {self.missing[0].name}=FILE.npy`, or `--input random` for all"],
             )
-        self._result = run(self.image, self._fed)
+        self._result = run(self.image, self._fed, self._kernel_cache)
         return self._result
 
     def fetch(self, name: str) -> Array:

@@ -12,6 +12,7 @@ from compiler.numerics import DType
 from compiler.program.image import Image, Role
 from emulator import RunResult
 from emulator.faults import Fault
+from runtime.cli.cache import kernel_cache
 from runtime.cli.exit_codes import ExitCode
 from runtime.cli.feeding import feed, pairs
 from runtime.cli.program import Program, open_program
@@ -45,7 +46,7 @@ def run(arguments: Namespace, terminal: Terminal) -> int:
 def _run(arguments: Namespace, terminal: Terminal, progress: Progress) -> int:
     program = open_program(arguments, progress)
     targets = _targets(program.image, arguments.output)
-    session = Session.from_image(program.image)
+    session = Session.from_image(program.image, kernel_cache())
     feed(session, arguments)
     progress.stage(f"running {program.image.name} on {program.image.machine.name}")
     start = perf_counter()

@@ -61,7 +61,7 @@ class Terminal:
         lines = [table.columns, *table.rows]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         self.text(f"\n{table.title}")
-        for line in lines:
+        for line in lines if any(table.columns) else table.rows:
             cells = (
                 cell.rjust(width) if column in table.numeric else cell.ljust(width)
                 for column, (cell, width) in enumerate(zip(line, widths, strict=True))
@@ -74,7 +74,9 @@ class Terminal:
         from rich.table import Table as RichTable
         from rich.text import Text
 
-        rich_table = RichTable(title=table.title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+        rich_table = RichTable(
+            title=table.title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, show_header=any(table.columns)
+        )
         for number, column in enumerate(table.columns):
             rich_table.add_column(column, justify="right" if number in table.numeric else "left")
         for row in table.rows:

@@ -31,7 +31,7 @@ CASES = [
     ("E0529", "meshc run q.mesh", "did you mean `p.mesh`?"),
     ("E0529", "meshc compile .", "Is a directory"),
     ("E0529", "meshc compile x.npy", "not UTF-8"),
-    ("E0530", "meshc run p.mesh --input random --output result=absent/out.npy", "No such file"),
+    ("E0530", "meshc run p.mesh --input random --output out=absent/out.npy", "No such file"),
     ("E0531", "meshc run p.mimg --set N=8 --input random", "already compiled"),
     ("E0531", "meshc run p.mimg --check --input random", "already compiled"),
     ("E0532", "meshc compile p.mesh --print-after remove-ded", "did you mean `remove-dead`?"),
