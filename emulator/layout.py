@@ -180,7 +180,7 @@ def buffer_tables(machine: Machine, epoch: im.Epoch) -> tuple[Table, Table]:
 def set_tables(epoch: im.Epoch) -> tuple[Table, Table]:
     """The tables `sets` and `members`."""
     members: list[int] = []
-    rows = []
+    rows: list[tuple[int, ...]] = []
     for core_set in epoch.core_sets:
         rows.append((len(members), len(core_set.cores), int(core_set.multicast)))
         members += core_set.cores

@@ -7,7 +7,8 @@ table's address, one multiplication by a constant, and a load. There is no check
 """
 
 import operator
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 from llvmlite import ir
 from numba import types
@@ -21,14 +22,14 @@ _ELEMENTS = {1: (types.uint8, ir.IntType(8)), 4: (types.int32, ir.IntType(32)), 
 _WORD = ir.IntType(64)
 
 
-class StateType(types.Type):  # type: ignore[misc]
+class StateType(types.Type):
     """The address of the list of addresses."""
 
     def __init__(self) -> None:
         super().__init__(name="State")
 
 
-class TableType(types.Type):  # type: ignore[misc]
+class TableType(types.Type):
     """The address of a table of `columns` columns of int64."""
 
     def __init__(self, columns: int) -> None:
@@ -36,7 +37,7 @@ class TableType(types.Type):  # type: ignore[misc]
         self.columns = columns
 
 
-class VectorType(types.Type):  # type: ignore[misc]
+class VectorType(types.Type):
     """The address of elements of `size` bytes, one after the other; a row of a table is one as well."""
 
     def __init__(self, size: int) -> None:
@@ -47,7 +48,7 @@ class VectorType(types.Type):  # type: ignore[misc]
 @register_model(StateType)
 @register_model(TableType)
 @register_model(VectorType)
-class _Pointer(models.PrimitiveModel):  # type: ignore[misc]
+class _Pointer(models.PrimitiveModel):
     def __init__(self, manager: Any, kind: Any) -> None:
         super().__init__(manager, kind, ir.PointerType(_WORD))
 
@@ -60,7 +61,7 @@ def _view_type(attribute: str) -> types.Type | None:
 
 
 @infer_getattr
-class _StateAttribute(AttributeTemplate):  # type: ignore[misc]
+class _StateAttribute(AttributeTemplate):
     key = StateType
 
     def generic_resolve(self, _: Any, attribute: str) -> types.Type | None:
@@ -84,14 +85,14 @@ def _item_type(table: types.Type, index: types.Type) -> types.Type | None:
 
 
 @infer_global(operator.getitem)
-class _GetItem(AbstractTemplate):  # type: ignore[misc]
+class _GetItem(AbstractTemplate):
     def generic(self, args: Any, keywords: Any) -> Any:
         item = _item_type(args[0], args[1])
         return signature(item, args[0], args[1]) if item is not None else None
 
 
 @infer_global(operator.setitem)
-class _SetItem(AbstractTemplate):  # type: ignore[misc]
+class _SetItem(AbstractTemplate):
     def generic(self, args: Any, keywords: Any) -> Any:
         item = _item_type(args[0], args[1])
         return signature(types.none, args[0], args[1], item) if item is not None else None
@@ -145,7 +146,7 @@ def _set_element(context: Any, builder: ir.IRBuilder, sig: Any, values: Any) -> 
 
 
 @intrinsic
-def state_at(context: Any, address: Any) -> Any:
+def _state_at(context: Any, address: Any) -> Any:
     """The state whose list of addresses is at `address`."""
 
     def generate(context: Any, builder: ir.IRBuilder, sig: Any, values: Any) -> ir.Value:
@@ -155,7 +156,7 @@ def state_at(context: Any, address: Any) -> Any:
 
 
 @intrinsic
-def copy_bytes(context: Any, dst: Any, dst_start: Any, src: Any, src_start: Any, size: Any) -> Any:
+def _copy_bytes(context: Any, dst: Any, dst_start: Any, src: Any, src_start: Any, size: Any) -> Any:
     """Copy `size` bytes from one vector of bytes to another."""
 
     def generate(context: Any, builder: ir.IRBuilder, sig: Any, values: Any) -> ir.Value:
@@ -170,7 +171,7 @@ def copy_bytes(context: Any, dst: Any, dst_start: Any, src: Any, src_start: Any,
 
 
 @intrinsic
-def fill_bytes(context: Any, dst: Any, start: Any, size: Any, value: Any) -> Any:
+def _fill_bytes(context: Any, dst: Any, start: Any, size: Any, value: Any) -> Any:
     """Set `size` bytes of a vector of bytes to `value`."""
 
     def generate(context: Any, builder: ir.IRBuilder, sig: Any, values: Any) -> ir.Value:
@@ -179,3 +180,8 @@ def fill_bytes(context: Any, dst: Any, start: Any, size: Any, value: Any) -> Any
         return context.get_dummy_value()
 
     return types.void(dst, types.int64, types.int64, types.int64), generate
+
+
+state_at = cast(Callable[[int], Any], _state_at)
+copy_bytes = cast(Callable[[Any, int, Any, int, int], None], _copy_bytes)
+fill_bytes = cast(Callable[[Any, int, int, int], None], _fill_bytes)
