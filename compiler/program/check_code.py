@@ -1,0 +1,339 @@
+"""Rules of the instructions of one core: what they refer to exists, is of the right type and in range."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from math import prod
+
+from compiler.numerics import DType, TileGrid
+from compiler.program.image import CircularBuffer, Code, CoreProgram, DramPlace, Epoch, Image, Role, ShardPlace, Tensor
+from compiler.program.instructions import (
+    MAX_LOOP_DEPTH,
+    Affine,
+    Await,
+    Barrier,
+    CbTile,
+    End,
+    Fill,
+    Gather,
+    Instruction,
+    Loop,
+    Map,
+    Mask,
+    Matmul,
+    Multicast,
+    Pack,
+    Pop,
+    Push,
+    Read,
+    Reduce,
+    Reserve,
+    SemInc,
+    SemWait,
+    Thread,
+    Wait,
+    Write,
+)
+from compiler.program.pages import span_of
+from compiler.program.syntax import format_instruction
+from compiler.target.check import MATMUL_DTYPES
+
+_MOVES = (Read, Gather, Write, Multicast, Barrier, SemInc)
+_COMPUTES = (Fill, Matmul, Map, Reduce, Pack)
+_REGISTER_DTYPES = (DType.F32, DType.I32)
+
+
+def check_code(image: Image, number: int, epoch: Epoch, program: CoreProgram) -> Iterator[str]:
+    """Sentences about the three threads of a program of epoch `number`.
+
+    - loops are closed, at most `MAX_LOOP_DEPTH` deep, and run at least once; offsets use the loops around them;
+    - data moves on `read` and `write`, tiles are computed on `compute`;
+    - a cb has one thread on each side, and each instruction is on the side that its thread has;
+    - numbers of cbs, pages, registers, tensors, kernels, maps, sets and semaphores are in range for every value of the
+      loop counters; element types agree;
+    - one thread waits for a semaphore, and a semaphore that announces shards serves for nothing else.
+    """
+    check = _Check(image, number, epoch, program)
+    for thread, code in _threads(program):
+        yield from (f"core {program.core}, {thread.value}: {text}" for text in check.thread(thread, code))
+    yield from (f"core {program.core}: {text}" for text in check.across_threads())
+
+
+def _threads(program: CoreProgram) -> tuple[tuple[Thread, Code], ...]:
+    return ((Thread.READ, program.read), (Thread.COMPUTE, program.compute), (Thread.WRITE, program.write))
+
+
+@dataclass(slots=True)
+class _Check:
+    image: Image
+    number: int
+    epoch: Epoch
+    program: CoreProgram
+    thread_name: Thread = Thread.READ
+    counts: list[int] = field(default_factory=list)
+    """Of the loops around the instruction at hand."""
+    producers: dict[int, set[Thread]] = field(default_factory=lambda: defaultdict(set))
+    consumers: dict[int, set[Thread]] = field(default_factory=lambda: defaultdict(set))
+    waited: dict[int, set[Thread]] = field(default_factory=lambda: defaultdict(set))
+    awaited: set[int] = field(default_factory=set)
+
+    def thread(self, thread: Thread, code: Code) -> Iterator[str]:
+        self.thread_name, self.counts = thread, []
+        if code.origins and len(code.origins) != len(code.instructions):
+            yield f"{len(code.origins)} origins for {len(code.instructions)} instructions"
+        if any(not 0 <= origin < len(self.image.origins) for origin in code.origins):
+            yield "an origin is not in the table of origins"
+        for index, instruction in enumerate(code.instructions):
+            for text in self.instruction(instruction):
+                yield f"instruction {index}, `{format_instruction(instruction)}`: {text}"
+            if isinstance(instruction, Loop):
+                self.counts.append(max(1, instruction.count))
+            elif isinstance(instruction, End) and self.counts:
+                self.counts.pop()
+        if self.counts:
+            yield f"{len(self.counts)} loops are not closed"
+
+    def across_threads(self) -> Iterator[str]:
+        for side, by_cb in (("producer", self.producers), ("consumer", self.consumers)):
+            for cb, threads in by_cb.items():
+                if len(threads) > 1:
+                    yield f"cb{cb} has more than one {side}: {_names(threads)}"
+        for semaphore, waiting in self.waited.items():
+            if len(waiting) > 1:
+                yield f"more than one thread waits for semaphore {semaphore}: {_names(waiting)}"
+        yield from self.announcements()
+
+    def announcements(self) -> Iterator[str]:
+        """Semaphores that announce different shards, or serve `sem.wait`, are apart."""
+        taken = dict.fromkeys(self.waited, "sem.wait")
+        for tensor in sorted(self.awaited):
+            place = self.image.tensors[tensor].place
+            assert isinstance(place, ShardPlace)
+            for semaphore in range(place.ready, place.ready + len(place.owners)):
+                other = taken.setdefault(semaphore, f"t{tensor}")
+                if other != f"t{tensor}":
+                    yield f"semaphore {semaphore} announces pages of t{tensor} and serves {other}"
+
+    def instruction(self, at: Instruction) -> Iterator[str]:
+        if isinstance(at, _COMPUTES) != (self.thread_name is Thread.COMPUTE) and isinstance(at, _MOVES + _COMPUTES):
+            yield f"this does not run on thread {self.thread_name.value}"
+        if isinstance(at, Loop | End):
+            yield from self.control(at)
+        elif isinstance(at, Reserve | Push | Wait | Pop):
+            yield from self.cb_pages(at.cb, at.pages, producer=isinstance(at, Reserve | Push))
+        elif isinstance(at, Read | Gather | Write | Multicast):
+            yield from self.move(at)
+        elif isinstance(at, SemInc | SemWait | Await):
+            yield from self.synchronize(at)
+        elif isinstance(at, Fill | Matmul | Map | Reduce | Pack):
+            yield from self.compute(at)
+
+    def control(self, at: Loop | End) -> Iterator[str]:
+        if isinstance(at, End):
+            if not self.counts:
+                yield "no loop is open"
+        elif at.count < 1:
+            yield "a loop runs at least once"
+        elif len(self.counts) >= MAX_LOOP_DEPTH:
+            yield f"loops are more than {MAX_LOOP_DEPTH} deep"
+
+    def affine(self, name: str, value: Affine, limit: int) -> Iterator[str]:
+        """The offset uses the loops around it and stays in `0 ..< limit`."""
+        if len(value.coefficients) > len(self.counts) or value.coefficients[-1:] == (0,):
+            yield f"the {name} has {len(value.coefficients)} coefficients in {len(self.counts)} loops, or ends in 0"
+            return
+        span = span_of(value, self.counts)
+        if span.least < 0 or span.greatest >= limit:
+            yield f"the {name} takes values from {span.least} to {span.greatest}, allowed are 0 to {limit - 1}"
+
+    def buffer(self, cb: int, producer: bool) -> CircularBuffer | None:
+        """The cb, noting on which side of it this thread is; None if there is no such cb."""
+        if not 0 <= cb < len(self.program.buffers):
+            return None
+        (self.producers if producer else self.consumers)[cb].add(self.thread_name)
+        return self.program.buffers[cb]
+
+    def cb_pages(self, cb: int, pages: int, producer: bool) -> Iterator[str]:
+        buffer = self.buffer(cb, producer)
+        if buffer is None:
+            yield f"there is no cb{cb}"
+        elif not 1 <= pages <= buffer.capacity:
+            yield f"{pages} pages of a cb that holds {buffer.capacity}"
+
+    def page_of(
+        self, cb: int, offset: Affine, producer: bool, dtype: DType | None = None, reach: tuple[int, int] = (0, 0)
+    ) -> Iterator[str]:
+        """Page `offset` of the cb, and the pages from `offset + reach[0]` to `offset + reach[1]`, are in the ring."""
+        buffer = self.buffer(cb, producer)
+        if buffer is None:
+            yield f"there is no cb{cb}"
+            return
+        least, greatest = reach
+        shifted = Affine(offset.constant + least, offset.coefficients)
+        yield from self.affine(f"page of cb{cb}", shifted, buffer.capacity - (greatest - least))
+        if dtype is not None and buffer.dtype is not dtype:
+            yield f"cb{cb} holds {buffer.dtype.value}, not {dtype.value}"
+
+    def tensor(self, number: int, page: Affine, pages: int | None = None) -> Iterator[str]:
+        if not 0 <= number < len(self.image.tensors):
+            yield f"there is no tensor t{number}"
+            return
+        tensor = self.image.tensors[number]
+        if isinstance(tensor.place, ShardPlace) and tensor.place.epoch != self.number:
+            yield f"t{number} is in L1 in epoch {tensor.place.epoch} only"
+        yield from self.affine(f"page of t{number}", page, pages or TileGrid(tensor.shape).pages)
+
+    def move(self, at: Read | Gather | Write | Multicast) -> Iterator[str]:
+        yield from _noc(at.noc)
+        if isinstance(at, Multicast):
+            yield from self.page_of(at.cb, at.offset, True, reach=(0, max(1, at.pages) - 1))
+            yield from self.multicast(at)
+            return
+        tensor = self.known_tensor(at.tensor)
+        yield from self.page_of(at.cb, at.offset, not isinstance(at, Write), tensor.dtype if tensor else None)
+        if isinstance(at, Gather):
+            yield from self.gather(at, tensor)
+            return
+        yield from self.tensor(at.tensor, at.page)
+        if isinstance(at, Write) and tensor and not isinstance(tensor.place, DramPlace):
+            yield f"t{at.tensor} is not in DRAM"
+        if isinstance(at, Write) and tensor and tensor.role not in (Role.OUTPUT, Role.TEMPORARY):
+            yield f"t{at.tensor} is {tensor.role.value} and is not written"
+
+    def known_tensor(self, number: int) -> Tensor | None:
+        return self.image.tensors[number] if 0 <= number < len(self.image.tensors) else None
+
+    def gather(self, at: Gather, tensor: Tensor | None) -> Iterator[str]:
+        if not 0 <= at.index_map < len(self.image.index_maps):
+            yield f"there is no map{at.index_map}"
+            return
+        index_map = self.image.index_maps[at.index_map]
+        yield from self.tensor(at.tensor, at.page, TileGrid(index_map.shape).pages)
+        if tensor and prod(index_map.extents) != prod(tensor.shape):
+            yield f"map{at.index_map} is for a tensor of {prod(index_map.extents)} elements"
+
+    def multicast(self, at: Multicast) -> Iterator[str]:
+        """Every target has a ring like this one at the same addresses."""
+        if at.pages < 1:
+            yield f"{at.pages} pages"
+        if not 0 <= at.targets < len(self.epoch.core_sets):
+            yield f"there is no core set {at.targets}"
+            return
+        if not 0 <= at.cb < len(self.program.buffers):
+            return
+        ring = _ring(self.program.buffers[at.cb])
+        for core in self.epoch.core_sets[at.targets].cores:
+            buffers = next((p.buffers for p in self.epoch.programs if p.core == core), ())
+            if ring not in [_ring(buffer) for buffer in buffers]:
+                yield f"core {core} has no ring like cb{at.cb} at the same address"
+
+    def synchronize(self, at: SemInc | SemWait | Await) -> Iterator[str]:
+        if isinstance(at, Await):
+            yield from self.tensor(at.tensor, at.page)
+            tensor = self.known_tensor(at.tensor)
+            if tensor and not isinstance(tensor.place, ShardPlace):
+                yield f"t{at.tensor} is not in L1"
+            elif tensor:
+                self.awaited.add(at.tensor)
+            return
+        yield from self.affine("semaphore", at.semaphore, self.image.machine.semaphores)
+        if at.amount < 1:
+            yield f"an amount of {at.amount}"
+        if isinstance(at, SemInc):
+            yield from _noc(at.noc)
+            if not 0 <= at.targets < len(self.epoch.core_sets):
+                yield f"there is no core set {at.targets}"
+        else:
+            span = span_of(at.semaphore, self.counts)
+            for semaphore in range(max(0, span.least), min(span.greatest, self.image.machine.semaphores) + 1):
+                self.waited[semaphore].add(self.thread_name)
+
+    def compute(self, at: Fill | Matmul | Map | Reduce | Pack) -> Iterator[str]:
+        if isinstance(at, Matmul):
+            yield from self.matmul(at)
+            return
+        yield from self.registers(at.dst)
+        if isinstance(at, Fill):
+            yield from _register_dtype(at.dtype)
+            if (at.dtype is DType.I32) != isinstance(at.value, int):
+                yield f"{at.value!r} is no value of type {at.dtype.value}"
+        elif isinstance(at, Map):
+            yield from self.map(at)
+        elif isinstance(at, Reduce):
+            yield from self.registers(at.source)
+            yield from _register_dtype(at.dtype)
+            yield from self.mask(at.mask)
+        else:
+            yield from self.page_of(at.cb, at.offset, True)
+            yield from self.pack(at)
+
+    def registers(self, first: int, count: int = 1) -> Iterator[str]:
+        limit = self.image.machine.compute.dst_tiles
+        if first < 0 or first + count > limit:
+            yield f"registers {first} to {first + count - 1}; a core has 0 to {limit - 1}"
+
+    def matmul(self, at: Matmul) -> Iterator[str]:
+        if min(at.rows, at.columns, at.inner) < 1:
+            yield "an empty block"
+            return
+        yield from self.registers(at.dst, at.rows * at.columns)
+        if at.dtype not in MATMUL_DTYPES:
+            yield f"{at.dtype.value} is not multiplied"
+        left = _reach((at.rows, at.a_row), (at.inner, at.a_inner))
+        right = _reach((at.inner, at.b_inner), (at.columns, at.b_column))
+        yield from self.page_of(at.a, at.a_offset, False, at.dtype, left)
+        yield from self.page_of(at.b, at.b_offset, False, at.dtype, right)
+
+    def map(self, at: Map) -> Iterator[str]:
+        if not 0 <= at.kernel < len(self.image.kernels):
+            yield f"there is no kernel{at.kernel}"
+            return
+        declared = self.image.kernels[at.kernel].operands
+        if len(declared) != len(at.operands):
+            yield f"{len(at.operands)} operands; kernel{at.kernel} has {len(declared)}"
+            return
+        for operand, kind in zip(at.operands, declared, strict=True):
+            if isinstance(operand, CbTile):
+                yield from self.page_of(operand.cb, operand.offset, False, kind.dtype)
+            else:
+                yield from self.registers(operand.index)
+                if kind.dtype is DType.BF16:
+                    yield f"register {operand.index} holds f32 or i32, not bf16"
+
+    def mask(self, mask: Mask) -> Iterator[str]:
+        if min(mask.rows, mask.columns) < 1:
+            yield f"a mask of {mask.rows} rows and {mask.columns} columns"
+            return
+        yield from self.affine("row tile of the mask", mask.row_tile, 1 << 31)
+        yield from self.affine("column tile of the mask", mask.column_tile, 1 << 31)
+
+    def pack(self, at: Pack) -> Iterator[str]:
+        if at.mask is not None:
+            yield from self.mask(at.mask)
+        known = 0 <= at.cb < len(self.program.buffers)
+        if at.accumulate and known and self.program.buffers[at.cb].dtype not in _REGISTER_DTYPES:
+            yield f"cb{at.cb} holds {self.program.buffers[at.cb].dtype.value}, to which nothing is added in place"
+
+
+def _reach(*axes: tuple[int, int]) -> tuple[int, int]:
+    """Least and greatest of `sum(index * step)` over indices `0 ..< extent`, for pairs `(extent, step)`."""
+    ends = [(extent - 1) * step for extent, step in axes]
+    return sum(min(0, end) for end in ends), sum(max(0, end) for end in ends)
+
+
+def _noc(noc: int) -> Iterator[str]:
+    if noc not in (0, 1):
+        yield f"there is no NoC {noc}"
+
+
+def _register_dtype(dtype: DType) -> Iterator[str]:
+    if dtype not in _REGISTER_DTYPES:
+        yield f"registers hold f32 or i32, not {dtype.value}"
+
+
+def _ring(buffer: CircularBuffer) -> Sequence[object]:
+    return (buffer.address, buffer.capacity, buffer.dtype)
+
+
+def _names(threads: set[Thread]) -> str:
+    return ", ".join(sorted(thread.value for thread in threads))
