@@ -79,7 +79,7 @@ def _abs(x: Sequence[Range], _: DType) -> Range:
 def _pow(x: Sequence[Range], _: DType) -> Range:
     """Corners where the base is positive; where it may be negative only known whole exponents of 0 or more."""
     base, (low, high) = x
-    whole = (low == high) & (low >= 0) & (np.floor(low) == low)
+    whole = (low == high) & (low >= 0) & (np.floor(low) == low) & np.isfinite(low)
     even = np.mod(low, 2.0) == 0
     rising = np.power(base[0], low), np.power(base[1], low)
     size = _abs([base], DType.F32)
@@ -89,6 +89,13 @@ def _pow(x: Sequence[Range], _: DType) -> Range:
     found = tuple(np.where(whole, p, c) for p, c in zip(powers, corners, strict=True))
     exact = (base[0] == base[1]) & (low == high)
     return _nan_where(~whole & ~exact & (base[0] <= 0), (found[0], found[1]))
+
+
+def _rsqrt(x: Sequence[Range], dtype: DType) -> Range:
+    """Where the operand may be a zero of either sign the result may be infinite, of either sign."""
+    ((low, high),) = x
+    unsure = (low <= 0) & ((low < high) | (np.signbit(low) != np.signbit(high)))
+    return _nan_where(unsure, _falling(TRANSCENDENTAL[ScalarOp.RSQRT])(x, dtype))
 
 
 def _wave(f: Function) -> RangeOf:
@@ -164,7 +171,7 @@ RANGES: Mapping[ScalarOp, RangeOf] = {
     ScalarOp.EXP: _rising(TRANSCENDENTAL[ScalarOp.EXP]),
     ScalarOp.LOG: _rising(TRANSCENDENTAL[ScalarOp.LOG]),
     ScalarOp.SQRT: _rising(np.sqrt),
-    ScalarOp.RSQRT: _falling(TRANSCENDENTAL[ScalarOp.RSQRT]),
+    ScalarOp.RSQRT: _rsqrt,
     ScalarOp.TANH: _rising(TRANSCENDENTAL[ScalarOp.TANH]),
     ScalarOp.ERF: _rising(TRANSCENDENTAL[ScalarOp.ERF]),
     ScalarOp.SIN: _wave(np.sin),

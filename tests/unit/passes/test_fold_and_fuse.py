@@ -116,3 +116,13 @@ def test_the_pipeline_shows_every_pass() -> None:
     source = graph("%0: f32[4] = input x", outputs="y = %0")
     assert run_pipeline(source, observe=lambda name, _: seen.append(name)) == source
     assert tuple(dict.fromkeys(seen)) == PASS_NAMES
+
+
+def test_a_map_that_spreads_the_domain_of_a_reduction_stays() -> None:
+    spread = graph(
+        "%0: f32[1, 8] = input x",
+        "%1: f32[4, 8] = map arg0 %0",
+        "%2: f32[1, 8] = reduce sum [0] arg0 %1 then arg0",
+        outputs="y = %2",
+    )
+    assert Fuse().run(spread) == spread
