@@ -8,7 +8,7 @@ from compiler.frontend.catalog import DTYPES, ELEMENTWISE, PAIRWISE
 from compiler.frontend.context import Context
 from compiler.frontend.elementwise import convert, elementwise
 from compiler.frontend.reduction import REDUCTIONS, reduce
-from compiler.frontend.shapes import reshape, transpose
+from compiler.frontend.shapes import counted_axes, reshape, transpose
 from compiler.frontend.values import Number, Operand, Tensor, Value
 
 MAX_EXTENT = 2**31 - 1
@@ -57,7 +57,7 @@ def _axis(ctx: Context, option: Operand, operand: Operand) -> int:
     rank = operand.value.rank
     axis = integer(ctx, option, "an axis")
     if not -rank <= axis < rank:
-        message = f"axis {axis} does not exist: the value has {rank} axes"
+        message = f"axis {axis} does not exist: the value has {counted_axes(rank)}"
         raise ctx.error("E0308", message, Label(option.span), Label(operand.span, f"this is {operand.value}"))
     return axis % rank
 

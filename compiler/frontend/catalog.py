@@ -40,8 +40,9 @@ class Builtin:
         return counted(self.minimum) if self.minimum == self.maximum else f"{self.minimum} or {counted(self.maximum)}"
 
 
-def counted(number: int) -> str:
-    return f"{number} argument{'' if number == 1 else 's'}"
+def counted(number: int, noun: str = "argument") -> str:
+    """`1 argument`, `2 arguments`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 BUILTINS: dict[str, Builtin] = {

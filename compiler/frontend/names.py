@@ -1,7 +1,7 @@
 """Check what can be said about a module without sizes: names, arguments, results, recursion."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from compiler.diagnostics import Diagnostic, Label, Span
 from compiler.frontend import ast
@@ -131,7 +131,15 @@ class _Checker:
         if len(rests) > 1:
             self.report("E0204", "`...` stands twice in one shape", Label(rests[1].span))
         for extent in type.extents:
+            before = len(self.problems)
             self.expression(extent, scope)
+            for problem in self.problems[before:]:
+                self.hint_size(problem)
+
+    def hint_size(self, problem: Diagnostic) -> None:
+        """Tell how a size comes into being, where a name in a shape is unknown."""
+        if problem.code == "E0201" and not problem.helps:
+            self.problems[self.problems.index(problem)] = replace(problem, helps=("declare the size: `dim NAME = 64`",))
 
     def body(self, item: ast.Function | ast.Program, sizes: set[str]) -> None:
         scope = sizes | {parameter.name.text for parameter in item.parameters}
@@ -145,7 +153,8 @@ class _Checker:
             self.report("E0113", f"`{item.name.text}` returns nothing", Label(item.name.span), helps=helps)
         for statement in item.body:
             if isinstance(statement, ast.Return) and len(statement.values) != len(item.results):
-                message = f"{len(statement.values)} values are returned, but {len(item.results)} results are declared"
+                values, results = counted(len(statement.values), "value"), counted(len(item.results), "result")
+                message = f"`return` has {values}, but `{item.name.text}` declares {results}"
                 place = Label(item.results[0].type.span, "declared here")
                 self.report("E0113", message, Label(statement.span), place)
 
@@ -176,7 +185,9 @@ class _Checker:
         function = self.functions.get(value.function.text) if isinstance(value, ast.Call) else None
         results = len(function.results) if function is not None else 1
         if results != len(targets):
-            message = f"{len(targets)} names are assigned, but the right side has {results} results"
+            message = (
+                f"{counted(len(targets), 'name')} on the left side, {counted(results, 'result')} on the right side"
+            )
             self.report("E0209", message, Label(targets[0].span), Label(value.span))
 
     def indices(self, names: Sequence[ast.Name], rests: int, span: Span) -> None:

@@ -71,12 +71,17 @@ def _complete(ctx: Context, base: Operand, tensor: Tensor, items: Sequence[Item]
     indexed = any(isinstance(item.place, Index) for item in items)
     if given > tensor.rank or len(rests) > 1 or (given < tensor.rank and indexed and not rests):
         helps = ("write `...` for the axes that are not named",) if given < tensor.rank and not rests else ()
-        message = f"{given} subscripts for a value of {tensor.rank} axes"
+        message = f"{given} subscript{'' if given == 1 else 's'} for a value of {counted_axes(tensor.rank)}"
         place = Span(items[0].span.source, items[0].span.line, items[0].span.column, *_end(items[-1].span))
         raise ctx.error("E0314", message, Label(place), Label(base.span, f"this is {tensor}"), helps=helps)
     position = rests[0] if rests else len(items)
     whole = [Item(Bounds(), base.span)] * (tensor.rank - given)
     return [*items[:position], *whole, *items[position + len(rests) :]]
+
+
+def counted_axes(rank: int) -> str:
+    """`1 axis`, `2 axes`."""
+    return f"{rank} ax{'is' if rank == 1 else 'es'}"
 
 
 def _end(span: Span) -> tuple[int, int]:
@@ -194,7 +199,7 @@ def collect(ctx: Context, operand: Operand, targets: Sequence[Index | Rest], spa
     tensor = operand.value
     assert isinstance(tensor, Tensor)
     if tensor.rank and not any(isinstance(target, Rest) for target in targets):
-        message = f"the right side has {tensor.rank} axes that the left side does not name"
+        message = f"the right side has {counted_axes(tensor.rank)} that the left side does not name"
         helps = ("subscript the tensors on the right side, or write `...` for their axes on the left",)
         raise ctx.error("E0314", message, Label(operand.span, f"each element is {tensor}"), helps=helps)
     tensor = _spread(ctx, tensor, [target for target in targets if isinstance(target, Index)], span)

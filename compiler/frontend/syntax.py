@@ -1,7 +1,7 @@
 """From text to lark's tree: the cached parser, the filter of line breaks, and recovery after a syntax error."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -14,6 +14,7 @@ from compiler.frontend.syntax_errors import diagnose
 from compiler.frontend.tokens import OPERATORS
 
 _MAX_ERRORS = 8
+_STRUCTURAL = ("E0103", "E0104")
 _DEFINITION = re.compile(r"^(?=(?:dim|fn|program)\b)", re.MULTILINE)
 _STATEMENT = re.compile(r"\s*(?:return\b|[A-Za-z_]\w*\s*[=\[,])")
 
@@ -102,16 +103,20 @@ def _problems(piece: Piece) -> Iterator[Diagnostic]:
             line = _line(error, len(lines))
             if line <= last:
                 return
-            yield diagnose(error, Source(piece.source.name, "\n".join(lines)), piece.offset)
-        if not (line < len(lines) and _stands_alone(lines[line]) and any("{" in text for text in lines[:line])):
+            diagnostic = diagnose(error, Source(piece.source.name, "\n".join(lines)), piece.offset)
+            yield diagnostic
+            first_of_line = line < len(lines) and not lines[line][: (error.column or 1) - 1].strip()
+        if diagnostic.code in _STRUCTURAL or first_of_line or not _stands_alone(lines, line):
             return
         lines[line] = ""
         last = line
 
 
-def _stands_alone(line: str) -> bool:
-    """True when `line` looks like a whole statement, so that the lines around it parse without it."""
-    code = line.partition("#")[0]
+def _stands_alone(lines: Sequence[str], number: int) -> bool:
+    """True when line `number` looks like a whole statement of a body, so that the lines around parse without it."""
+    if number >= len(lines) or not any("{" in line for line in lines[:number]):
+        return False
+    code = lines[number].partition("#")[0]
     balanced = all(code.count(opening) == code.count(closing) for opening, closing in ("()", "[]"))
     return _STATEMENT.match(code) is not None and balanced and "{" not in code and "}" not in code
 

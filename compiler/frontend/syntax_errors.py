@@ -118,7 +118,7 @@ def _closing(fault: _Fault) -> Diagnostic | None:
     if fault.token.type not in CLOSING.values():
         return None
     place = Label(fault.span(fault.token))
-    if not fault.brackets:
+    if not any(CLOSING[bracket.type] == fault.token.type for bracket in fault.brackets):
         return Diagnostic("E0104", f"{fault.found} closes nothing", (place,), helps=("remove it",))
     bracket = fault.brackets[-1]
     if CLOSING[bracket.type] == fault.token.type:
@@ -179,7 +179,8 @@ def _operand(fault: _Fault) -> Diagnostic | None:
     before = f" after `{fault.previous}`" if fault.previous is not None else ""
     helps = ("`**` is no operator: write `pow(x, y)`",) if fault.previous == fault.token == "*" else ()
     message = f"an expression is expected{before}, but {fault.found} is found"
-    return Diagnostic("E0108", message, (Label(fault.place),), helps=helps)
+    later = fault.previous is not None and (fault.previous.line or 0) < (fault.token.line or 0)
+    return Diagnostic("E0108", message, (Label(fault.after() if later else fault.place),), helps=helps)
 
 
 def _unexpected(fault: _Fault) -> Diagnostic:
