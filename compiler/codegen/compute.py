@@ -60,6 +60,7 @@ class _Writer:
         self.code = CodeBuilder(origin)
         self.rows = frame.loops[frame.rank - 2].step
         self.columns = frame.loops[frame.rank - 1].step
+        self.block = self.rows * self.columns
 
     def walk(self, level: int, counters: Sequence[Counter]) -> None:
         """Emit the loops from `level` on."""
@@ -88,12 +89,13 @@ class _Writer:
         """Start the accumulators of one block."""
         match self.frame.nest.body:
             case ReduceBody() as body:
-                self.code.emit(Fill(0, body.body.dtype, _neutral(body.combine, body.body.dtype)))
+                neutral = _neutral(body.combine, body.body.dtype)
+                self.code.emit(*(Fill(register, body.body.dtype, neutral) for register in range(self.block)))
             case ContractBody() as body:
                 self.begin_products(_accumulator(body))
 
     def begin_products(self, dtype: DType) -> None:
-        frame, block = self.frame, self.rows * self.columns
+        frame, block = self.frame, self.block
         if not frame.partials:
             self.code.emit(*(Fill(register, dtype, 0) for register in range(block)))
             return
@@ -112,14 +114,20 @@ class _Writer:
     def combine(self, body: ReduceBody, counters: Sequence[Counter]) -> None:
         frame = self.frame
         last = len(frame.loops) - 1
-        with self.code.loop(frame.loops[last].step) as inner:
-            term = [(last, inner)]
-            operands = self.operands(range(body.body_operands), counters, {}, term)
-            self.map(body.body, operands, 1)
-            row = frame.tile_coordinate(body.row_axis, counters, {}, term)
-            column = frame.tile_coordinate(body.column_axis, counters, {}, term)
-            mask = Mask(body.rows, row, body.columns, column)
-            self.code.emit(Reduce(body.combine, body.axis, body.body.dtype, 0, 1, mask))
+        for register, here in self.tiles():
+            with self.code.loop(frame.loops[last].step) as inner:
+                term = [(last, inner)]
+                self.map(body.body, self.operands(range(body.body_operands), counters, here, term), self.block)
+                row = frame.tile_coordinate(body.row_axis, counters, here, term)
+                column = frame.tile_coordinate(body.column_axis, counters, here, term)
+                mask = Mask(body.rows, row, body.columns, column)
+                self.code.emit(Reduce(body.combine, body.axis, body.body.dtype, register, self.block, mask))
+
+    def tiles(self) -> list[tuple[int, dict[int, int]]]:
+        """The tiles of a block that is held in registers: register and tile coordinate by axis inside the block."""
+        places = (divmod(register, self.columns) for register in range(self.block))
+        row, column = self.frame.rank - 2, self.frame.rank - 1
+        return [(register, {row: r, column: c}) for register, (r, c) in enumerate(places)]
 
     def multiply(self, body: ContractBody, counters: Sequence[Counter]) -> None:
         frame = self.frame
@@ -184,36 +192,32 @@ class _Writer:
             case MapBody(expr=expr):
                 self.finish_map(expr, counters)
             case ReduceBody() as body:
-                extras = self.operands(range(body.body_operands, len(self.frame.nest.operands)), counters, {}, [])
-                self.map(body.epilogue, [(_REGISTER[body.body.dtype], DstTile(0)), *extras], 0)
-                self.pack(0, affine(0), counters, {}, [])
+                self.finish_registers(body.epilogue, body.body.dtype, body.body_operands, counters)
             case ContractBody() as body if self.frame.partials:
                 self.finish_partials(body, counters)
             case ContractBody() as body:
-                self.finish_registers(body, counters)
+                self.finish_registers(body.epilogue, _accumulator(body), 2, counters)
             case GatherBody():
                 pass
 
     def finish_map(self, expr: Expr, counters: Sequence[Counter]) -> None:
         frame = self.frame
-        with self.code.loop(self.columns) as column:
-            inner = [(frame.rank - 1, column)]
+        with self.code.loop(self.rows) as row, self.code.loop(self.columns) as column:
+            inner = [(frame.rank - 2, row), (frame.rank - 1, column)]
             self.map(expr, self.operands(range(len(frame.nest.operands)), counters, {}, inner), 0)
-            self.pack(0, affine(0, [(1, column)]), counters, {}, inner)
+            self.pack(0, affine(0, [(self.columns, row), (1, column)]), counters, {}, inner)
 
-    def finish_registers(self, body: ContractBody, counters: Sequence[Counter]) -> None:
-        frame = self.frame
-        for register in range(self.rows * self.columns):
+    def finish_registers(self, epilogue: Expr, dtype: DType, looped: int, counters: Sequence[Counter]) -> None:
+        """Finish accumulators that are in registers; operands from `looped` on are the epilogue's."""
+        for register, here in self.tiles():
+            if not epilogue.is_identity:
+                extras = self.operands(range(looped, len(self.frame.nest.operands)), counters, here, [])
+                self.map(epilogue, [(_REGISTER[dtype], DstTile(register)), *extras], register)
             row, column = divmod(register, self.columns)
-            here = {frame.rank - 2: row, frame.rank - 1: column}
-            extras = self.operands(range(2, len(frame.nest.operands)), counters, here, [])
-            if not body.epilogue.is_identity:
-                accumulated = (_REGISTER[_accumulator(body)], DstTile(register))
-                self.map(body.epilogue, [accumulated, *extras], register)
             self.pack(register, self.out_offset(row, column, counters, []), counters, here, [])
 
     def finish_partials(self, body: ContractBody, counters: Sequence[Counter]) -> None:
-        frame, block = self.frame, self.rows * self.columns
+        frame, block = self.frame, self.block
         self.code.emit(Push(frame.partial_cb, block), Wait(frame.partial_cb, block))
         with ExitStack() as stack:
             row = stack.enter_context(self.code.loop(self.rows))
@@ -227,10 +231,10 @@ class _Writer:
         self.code.emit(Pop(frame.partial_cb, block))
 
     def out_offset(self, row: int, column: int, counters: Sequence[Counter], inner: Sequence[Term]) -> Affine:
-        """Page of a contraction's tile inside the unit, which spans all columns of the core."""
+        """Page of a tile of the block inside the unit, which may span several blocks of the same rows."""
         loop = self.frame.loops[self.frame.rank - 1]
-        width = loop.step * loop.count
-        terms = [(loop.step, counters[self.frame.rank - 1])]
+        width = self.frame.unit // self.rows
+        terms = [(loop.step, counters[self.frame.rank - 1])] if self.frame.unit_level < self.frame.rank else []
         terms += [(width if axis == self.frame.rank - 2 else 1, counter) for axis, counter in inner]
         return affine(row * width + column, terms)
 

@@ -69,6 +69,9 @@ def _check_sharding(machine: Machine, stage: Stage, nest: Nest) -> None:
         size = -(-dim // way)
         _require(0 < way <= dim and size * (way - 1) < dim, f"{nest.name}: {way} blocks of {dim} tiles leave one empty")
     rows, columns = stage.grid
+    regular = (rows, columns) == (prod(stage.ways[:-1]), stage.ways[-1])
+    folded = rows * columns == stage.cores and 1 in (prod(stage.ways[:-1]), stage.ways[-1])
+    _require(regular or folded, f"{nest.name}: {stage.cores} blocks do not fill a {rows} x {columns} core grid")
     fits = rows <= len(machine.core_rows) and columns <= len(machine.core_columns)
     _require(fits, f"{nest.name}: a {rows} x {columns} core grid is larger than the mesh")
     _require(all(part >= 1 for part in stage.block), f"{nest.name}: empty block")
@@ -93,7 +96,7 @@ def _check_sharing(stage: Stage, nest: Nest, number: int, sharing: Sharing) -> N
     """Compare the pages that the cores of each group need, from the tiles of their blocks."""
     if sharing is Sharing.NONE:
         return
-    columns = stage.ways[-1]
+    columns = stage.grid[1]
     strides = nest.operands[number].strides[: len(stage.ways)]
     needed: dict[int, set[int]] = {}
     for core, coordinates in enumerate(product(*(range(way) for way in stage.ways))):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from compiler.partition.cost import Estimate, estimate
-from compiler.partition.nest import Access, ContractBody, GatherBody, MapBody, Nest, Workload
+from compiler.partition.nest import Access, ContractBody, GatherBody, MapBody, Nest, ReduceBody, Workload
 from compiler.partition.stages import (
     Loop,
     OperandPlan,
@@ -48,8 +48,8 @@ def candidates(machine: Machine, workload: Workload, nest_index: int, context: C
     """Return the mappings of a nest worth considering, fewest cores first; none is slower than one with fewer cores."""
     nest = workload.nests[nest_index]
     found = []
-    for ways in _ways(machine, nest):
-        best = _best(machine, workload, nest_index, ways, context)
+    for ways, grid in _ways(machine, nest):
+        best = _best(machine, workload, nest_index, ways, grid, context)
         if best is not None:
             found.append(best)
     found.sort(key=lambda c: (c.stage.cores, c.estimate.total, c.stage.ways))
@@ -65,26 +65,38 @@ def smallest_l1(machine: Machine, workload: Workload, nest_index: int, context: 
     nest = workload.nests[nest_index]
     return min(
         l1_bytes(machine, workload, stage)
-        for ways in _ways(machine, nest)
-        for stages in _variants(workload, nest_index, ways, context)
+        for ways, grid in _ways(machine, nest)
+        for stages in _variants(machine, workload, nest_index, ways, grid, context)
         for stage in stages
     )
 
 
-def _ways(machine: Machine, nest: Nest) -> Iterator[tuple[int, ...]]:
+def _ways(machine: Machine, nest: Nest) -> Iterator[tuple[tuple[int, ...], tuple[int, int]]]:
+    """Cuts of the result's axes and the core grid for them."""
     *outer, columns = nest.out_dims
-    for width in _cuts(columns, len(machine.core_columns)):
-        for height in _cuts(prod(outer), len(machine.core_rows)):
-            ways = _spread(tuple(outer), height)
-            if ways is not None:
-                yield (*ways, width)
+    most_rows, most_columns = len(machine.core_rows), len(machine.core_columns)
+    for width in _cuts(columns, most_rows * most_columns):
+        for height in _cuts(prod(outer), most_rows * most_columns // width):
+            grid = _grid(height, width, most_rows, most_columns)
+            cuts = _spread(tuple(outer), height)
+            if grid is not None and cuts is not None:
+                yield (*cuts, width), grid
 
 
 def _cuts(extent: int, limit: int) -> tuple[int, ...]:
-    """Numbers of blocks worth trying for an axis: powers of two, divisors, and all that the machine has."""
-    top = min(extent, limit)
-    tried = {n for n in range(1, top + 1) if extent % n == 0 or n & (n - 1) == 0 or n == top}
-    return tuple(sorted(tried))
+    """Numbers of blocks worth trying for an axis: the fewest for each size of block."""
+    return tuple(sorted({cut for size in range(1, extent + 1) if (cut := -(-extent // size)) <= limit}))
+
+
+def _grid(height: int, width: int, most_rows: int, most_columns: int) -> tuple[int, int] | None:
+    """The core grid for `height x width` blocks; where only one is cut, the tallest grid of as many cores."""
+    if height <= most_rows and width <= most_columns:
+        return height, width
+    if height > 1 and width > 1:
+        return None
+    cores = height * width
+    rows = next(rows for rows in range(most_rows, 0, -1) if cores % rows == 0)
+    return (rows, cores // rows) if cores // rows <= most_columns else None
 
 
 def _spread(extents: tuple[int, ...], ways: int) -> tuple[int, ...] | None:
@@ -102,13 +114,18 @@ def _no_empty_block(extent: int, ways: int) -> bool:
 
 
 def _best(
-    machine: Machine, workload: Workload, nest_index: int, ways: tuple[int, ...], context: Context
+    machine: Machine,
+    workload: Workload,
+    nest_index: int,
+    ways: tuple[int, ...],
+    grid: tuple[int, int],
+    context: Context,
 ) -> Candidate | None:
     """The fastest of the first variants that fit L1: they come in groups, the most promising group first."""
     columns = workload.nests[nest_index].out_dims[-1]
     if not _no_empty_block(columns, ways[-1]):
         return None
-    for stages in _variants(workload, nest_index, ways, context):
+    for stages in _variants(machine, workload, nest_index, ways, grid, context):
         fitting = [stage for stage in stages if l1_bytes(machine, workload, stage) <= machine.l1_available]
         if fitting:
             choices = [Candidate(stage, estimate(machine, workload, stage)) for stage in fitting]
@@ -117,23 +134,28 @@ def _best(
 
 
 def _variants(
-    workload: Workload, nest_index: int, ways: tuple[int, ...], context: Context
+    machine: Machine,
+    workload: Workload,
+    nest_index: int,
+    ways: tuple[int, ...],
+    grid: tuple[int, int],
+    context: Context,
 ) -> Iterator[tuple[Stage, ...]]:
     """Stages with ever smaller blocks of the result, a group for each; after those without repeated loads come those
     with them."""
     nest = workload.nests[nest_index]
     for deepest in (False, True):
-        for blocks in _blocks(nest, ways):
+        for blocks in _blocks(machine, nest, ways):
             stages = []
             for block in blocks:
-                bare = Stage(nest_index, ways, block, (), context.to_dram, context.shard)
+                bare = Stage(nest_index, ways, grid, block, (), context.to_dram, context.shard)
                 numbers = range(len(nest.operands))
                 plans = (_plan(nest, bare, number, context.from_l1[number], deepest) for number in numbers)
                 stages.append(replace(bare, operands=tuple(plans)))
             yield tuple(stages)
 
 
-def _blocks(nest: Nest, ways: tuple[int, ...]) -> Iterator[tuple[tuple[int, int, int], ...]]:
+def _blocks(machine: Machine, nest: Nest, ways: tuple[int, ...]) -> Iterator[tuple[tuple[int, int, int], ...]]:
     """Blocks to try, in groups that differ only in the innermost reduced axis."""
     rows, columns = (-(-dim // way) for dim, way in zip(nest.out_dims[-2:], ways[-2:], strict=True))
     inner = nest.reduced[-1] if nest.reduced else 1
@@ -143,10 +165,14 @@ def _blocks(nest: Nest, ways: tuple[int, ...]) -> Iterator[tuple[tuple[int, int,
             shapes = [(r, c) for r in _divisors(rows) for c in _divisors(columns) if r * c <= OUT_BLOCK or r == c == 1]
             shapes.sort(key=lambda shape: (-shape[0] * shape[1], abs(shape[0] - shape[1])))
             yield from (tuple((*shape, step) for step in inners) for shape in shapes)
+        case ReduceBody():
+            most = max(1, machine.compute.dst_tiles - 1)  # one register is scratch
+            shapes = [(r, columns) for r in _divisors(rows) if r * columns <= most] + [(1, 1)]
+            yield from (tuple((*shape, step) for step in inners) for shape in reversed(shapes))
         case MapBody() | GatherBody():
-            yield from (((1, step, 1),) for step in range(min(columns, MAP_BLOCK), 0, -1))
-        case _:
-            yield tuple((1, 1, step) for step in inners)
+            shapes = [(r, columns) for r in _divisors(rows) if r * columns <= MAP_BLOCK]
+            shapes = shapes[::-1] or [(1, step) for step in range(min(columns, MAP_BLOCK), 0, -1)]
+            yield from (((*shape, 1),) for shape in (*shapes, (1, 1)))
 
 
 def _divisors(number: int) -> tuple[int, ...]:
@@ -197,7 +223,12 @@ def _sharing(nest: Nest, stage: Stage, access: Access, level: int) -> Sharing:
     """The largest group of cores with the same pages that also load them equally often."""
     rank = len(nest.out_dims)
     free = [way == 1 or access.strides[axis] == 0 for axis, way in enumerate(stage.ways)]
-    down, across = all(free[: rank - 1]) and stage.grid[0] > 1, free[rank - 1] and stage.grid[1] > 1
+    if all(free) and stage.cores > 1:
+        down = across = True
+    else:
+        regular = stage.grid[1] == stage.ways[-1]
+        down = regular and all(free[: rank - 1]) and stage.grid[0] > 1
+        across = regular and free[rank - 1] and stage.grid[1] > 1
     if not (down or across):
         return Sharing.NONE
     sharing = Sharing.ALL if down and across else Sharing.COLUMN if down else Sharing.ROW

@@ -113,9 +113,36 @@ class _Solver:
                 low = middle + 1
             else:
                 best, high = picked, middle
-        if best is None or semaphores([c.stage for c in best]) > self.machine.semaphores:
+        if best is None:
             return None
+        best = self.widen(choices, best, start)
         return _Epoch(tuple(c.stage for c in best), self.cycles(best, start))
+
+    def widen(self, choices: Sequence[tuple[Candidate, ...]], picked: list[Candidate], start: int) -> list[Candidate]:
+        """Give spare cores, one stage at a time, to whichever stage shortens the epoch most."""
+        cycles = self.cycles(picked, start)
+        while True:
+            tried = []
+            for number, choice in enumerate(choices):
+                for wider in choice[choice.index(picked[number]) + 1 :]:
+                    changed = [*picked[:number], wider, *picked[number + 1 :]]
+                    after = self.cycles(changed, start)
+                    if after < cycles:
+                        tried.append((after, number, changed))
+            tried.sort(key=lambda entry: entry[:2])
+            better = next((entry for entry in tried if self.resident(entry[2])), None)
+            if better is None:
+                return picked
+            cycles, _, picked = better
+
+    def resident(self, picked: Sequence[Candidate]) -> bool:
+        """Whether the stages can be on the mesh together."""
+        stages = [candidate.stage for candidate in picked]
+        if sum(stage.cores for stage in stages) > len(self.machine.cores):
+            return False
+        if semaphores(stages) > self.machine.semaphores:
+            return False
+        return fits(self.machine, tuple(Block(str(number), *stage.grid) for number, stage in enumerate(stages)))
 
     def pick(self, choices: Sequence[tuple[Candidate, ...]], cycles: int) -> list[Candidate] | None:
         """Return the smallest candidates that keep within `cycles`, None if there are none or they do not fit the
@@ -126,9 +153,7 @@ class _Solver:
             if within is None:
                 return None
             picked.append(within)
-        blocks = tuple(Block(str(number), *c.stage.grid) for number, c in enumerate(picked))
-        cores = sum(c.stage.cores for c in picked)
-        return picked if cores <= len(self.machine.cores) and fits(self.machine, blocks) else None
+        return picked if self.resident(picked) else None
 
     def cycles(self, picked: Sequence[Candidate], start: int) -> int:
         """Estimate an epoch: stages start when their producers have handed over enough, and end after them."""
@@ -143,13 +168,21 @@ class _Solver:
                 if plan.from_l1:
                     producer = storages[access.storage].producer - start
                     streams = deliveries(plan.level, nest_loops) > 1
-                    handed = begins[producer] + picked[producer].estimate.first if streams else ends[producer]
+                    handed = self.handed(begins[producer], picked[producer], candidate) if streams else ends[producer]
                     begin, end = max(begin, handed), max(end, ends[producer] + cost.first)
             begins.append(begin)
             ends.append(max(end, begin + cost.total))
         rate = len(self.machine.dram.channels) * self.machine.dram.bytes_per_cycle
         dram = ceil(sum(candidate.estimate.dram_bytes for candidate in picked) / rate)
         return self.machine.core.launch + max(*ends, dram)
+
+    @staticmethod
+    def handed(begin: int, producer: Candidate, consumer: Candidate) -> int:
+        """When the last core of `consumer` has its first block: a producer's core with more rows works through those of
+        other consumers first."""
+        before = 1 - min(1.0, producer.stage.cores / consumer.stage.cores)
+        cost = producer.estimate
+        return begin + cost.first + ceil(before * (cost.total - cost.first))
 
     def refuse(self, nest_index: int) -> None:
         nest = self.workload.nests[nest_index]

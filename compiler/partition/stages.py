@@ -41,8 +41,10 @@ class OperandPlan:
 class Stage:
     """A nest on a core grid.
 
-    `ways[d]` cuts axis `d` of the result into blocks of `ceil(dims[d] / ways[d])` tiles, none of them empty; the block
-    coordinates, row-major, are the virtual core: columns of the grid follow the last axis, rows all others.
+    `ways[d]` cuts axis `d` of the result into blocks of `ceil(dims[d] / ways[d])` tiles, none of them empty; the number
+    of a block, row-major, is its virtual core. `grid` is the rows and columns of the core grid, in which virtual cores
+    are numbered row by row: columns follow the last axis and rows all others, unless only one of the two is cut; then
+    its blocks may fill a grid of any shape.
     `block` is the most tile rows, tile columns and innermost reduced tiles handled together; a core takes the largest
     numbers up to these that divide what it holds.
     The result goes to DRAM (`to_dram`), stays in L1 for stages of the same epoch (`shard`), or both.
@@ -50,15 +52,11 @@ class Stage:
 
     nest: int
     ways: tuple[int, ...]
+    grid: tuple[int, int]
     block: tuple[int, int, int]
     operands: tuple[OperandPlan, ...]
     to_dram: bool
     shard: bool
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Rows and columns of the core grid."""
-        return prod(self.ways[:-1]), self.ways[-1]
 
     @property
     def cores(self) -> int:
@@ -149,12 +147,14 @@ def has_partials(machine: Machine, nest: Nest, nest_loops: tuple[Loop, ...]) -> 
 
 
 def unit_pages(nest: Nest, nest_loops: tuple[Loop, ...]) -> int:
-    """Return the pages that the compute thread pushes at a time: always consecutive in the row-major order of the
-    box."""
-    row, column = len(nest.out_dims) - 2, len(nest.out_dims) - 1
-    if isinstance(nest.body, ContractBody):
-        return nest_loops[row].step * nest_loops[column].step * nest_loops[column].count
-    return nest_loops[column].step
+    """Return the pages that the compute thread pushes at a time: always consecutive in the row-major order of the box.
+
+    A block of one tile row is handed over on its own, a taller one with all others of its rows.
+    """
+    row, column = nest_loops[len(nest.out_dims) - 2], nest_loops[len(nest.out_dims) - 1]
+    if row.step == 1 and not isinstance(nest.body, ContractBody):
+        return column.step
+    return row.step * column.step * column.count
 
 
 def out_capacity(nest: Nest, nest_loops: tuple[Loop, ...], keep: bool) -> int:
