@@ -8,8 +8,10 @@ the result; that of erf is a Chebyshev interpolation.
 from collections.abc import Callable, Mapping
 from math import factorial, inf, log, nan, pi
 
+from llvmlite import ir
+
 from compiler.numerics import ScalarOp
-from emulator.kernels.lanes import F32, F64, I1, I64, Lanes, Value, f32, f64, splat, vector
+from emulator.kernels.lanes import F32, F64, I1, I32, I64, LANES, Lanes, Value, f32, f64, splat, vector
 
 LN2_HIGH = 0.6931471805582987
 """ln 2 to 37 bits: its product with the exponent of any float is exact."""
@@ -139,13 +141,72 @@ def erf(v: Lanes, x: Value) -> Value:
     return _narrow(v, b.fmul(wide, series))
 
 
+LARGE = 24
+"""From 2**24 on an f32 is a whole number of 24 bits times a power of two, whose quarter turns come from a table."""
+TURN_DIGITS = 27
+"""Binary digits after the point of the table's first part: the product with 24 bits is exact."""
+TWO_OVER_PI = 0xA2F9836E4E441529FC2757D1F534DDC0DB6295993C439041FE5163ABDEBB
+"""2 / pi times 2**240, its whole part."""
+TWO_OVER_PI_DIGITS = 240
+
+
+def quarter_turn_table() -> tuple[list[float], list[float]]:
+    """`2**q * 2 / pi` modulo 4 for q = 1, 2, ..., as two floats each."""
+    first, second = [], []
+    for q in range(1, 128 - 23):
+        turns = (TWO_OVER_PI << q) % (1 << TWO_OVER_PI_DIGITS + 2)
+        high = turns >> TWO_OVER_PI_DIGITS - TURN_DIGITS
+        low = turns - (high << TWO_OVER_PI_DIGITS - TURN_DIGITS)
+        first.append(high / 2**TURN_DIGITS)
+        second.append(low / 2**TWO_OVER_PI_DIGITS)
+    return first, second
+
+
+def _lookup(v: Lanes, name: str, entries: list[float], index: Value) -> Value:
+    """Lanes of a constant table."""
+    module = v.b.module
+    if name not in module.globals:
+        kind = ir.ArrayType(F64, len(entries))
+        variable = ir.GlobalVariable(module, kind, name)
+        variable.global_constant = True
+        variable.linkage = "internal"
+        variable.initializer = ir.Constant(kind, entries)
+    lanes: Value = f64(0.0)
+    for lane in range(LANES):
+        place = v.b.gep(module.globals[name], [v.b.extract_element(index, I32(lane))], source_etype=F64)
+        lanes = v.b.insert_element(lanes, v.b.load(place, typ=F64), I32(lane))
+    return lanes
+
+
+def _large_turns(v: Lanes, x: Value) -> tuple[Value, Value]:
+    """As `_quarter_turns`, for finite values of at least 2**24; anything for others."""
+    b = v.b
+    first, second = quarter_turn_table()
+    biased = b.and_(b.lshr(v.bits(x, I64), splat(I64, FRACTION_BITS)), splat(I64, 0x7FF))
+    index = b.sub(biased, splat(I64, EXPONENT_BIAS + LARGE))
+    usable = b.icmp_unsigned("<", index, splat(I64, len(first)))
+    index = b.select(usable, index, splat(I64, 0))
+    shift = b.shl(b.sub(splat(I64, EXPONENT_BIAS - 1), index), splat(I64, FRACTION_BITS))
+    whole = b.fmul(x, v.bits(shift, F64))
+    product = b.fmul(whole, _lookup(v, "turns_high", first, index))
+    n = v.intrinsic("llvm.roundeven", product)
+    rest = v.fma(whole, _lookup(v, "turns_low", second, index), b.fsub(product, n))
+    return n, b.fmul(rest, f64(pi / 2))
+
+
 def _quarter_turns(v: Lanes, x: Value) -> tuple[Value, Value]:
-    """Split into whole quarter turns (integers) and the rest, at most pi / 4."""
-    n = v.intrinsic("llvm.roundeven", v.b.fmul(x, f64(2.0 / pi)))
+    """Split into whole quarter turns (integers) and the rest, at most 1 in size."""
+    b = v.b
+    n = v.intrinsic("llvm.roundeven", b.fmul(x, f64(2.0 / pi)))
     r = v.fma(n, f64(-HALF_PI_HIGH), x)
     r = v.fma(n, f64(-HALF_PI_MIDDLE), r)
-    bounded = v.b.fcmp_ordered("<", v.intrinsic("llvm.fabs", n), f64(2.0**62))
-    return v.b.fptosi(v.b.select(bounded, n, f64(0.0)), vector(I64)), r
+    r = b.select(b.fcmp_ordered("==", n, f64(0.0)), x, r)
+    large_n, large_r = _large_turns(v, x)
+    size = v.intrinsic("llvm.fabs", x)
+    is_large = b.and_(b.fcmp_ordered(">=", size, f64(2.0**LARGE)), b.fcmp_ordered("<", size, f64(inf)))
+    n, r = b.select(is_large, large_n, n), b.select(is_large, large_r, r)
+    usable = b.fcmp_ordered("<", size, f64(inf))
+    return b.fptosi(b.select(usable, n, f64(0.0)), vector(I64)), r
 
 
 def _sine(v: Lanes, x: Value, shift: int) -> Value:
