@@ -255,7 +255,7 @@ class _Check:
         yield from self.registers(at.dst)
         if isinstance(at, Fill):
             yield from _register_dtype(at.dtype)
-            if (at.dtype is DType.I32) != isinstance(at.value, int):
+            if at.dtype is DType.I32 and not isinstance(at.value, int):
                 yield f"{at.value!r} is no value of type {at.dtype.value}"
         elif isinstance(at, Map):
             yield from self.map(at)
