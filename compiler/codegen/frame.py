@@ -64,6 +64,12 @@ class Frame:
         """Loops around the handing over of one unit of the result."""
         return self.rank if self.unit == self.loops[self.rank - 1].step else self.rank - 1
 
+    @property
+    def unit_width(self) -> int:
+        """Tile columns of a unit."""
+        columns = self.loops[self.rank - 1]
+        return columns.step if self.unit_level == self.rank else columns.step * columns.count
+
     def extents(self, number: int) -> tuple[int, ...]:
         """Tiles per axis that one load of operand `number` spans."""
         return load_extents(self.nest.operands[number], self.stage.operands[number].level, self.loops)

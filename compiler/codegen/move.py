@@ -130,8 +130,7 @@ def _drain(frame: Frame, code: CodeBuilder, counters: Sequence[Counter]) -> None
     storage = frame.nest.out
     code.emit(Wait(frame.out_cb, frame.unit))
     if stage.to_dram:
-        columns = frame.loops[frame.rank - 1]
-        width = columns.step if frame.unit_level == frame.rank else columns.step * columns.count
+        width = frame.unit_width
         with code.loop(frame.unit // width) as row, code.loop(width) as column:
             page = frame.out_page(counters, [(frame.rank - 2, row), (frame.rank - 1, column)])
             offset = affine(0, [(width, row), (1, column)])
@@ -150,9 +149,11 @@ def _gather(frame: Frame, code: CodeBuilder) -> None:
     index_map = frame.names.index_map[frame.stage.nest]
     noc = frame.names.nocs[frame.plan.loads[0]]
     with ExitStack() as stack:
-        counters = [stack.enter_context(code.loop(loop.count)) for loop in frame.loops[: frame.rank]]
+        counters = [stack.enter_context(code.loop(loop.count)) for loop in frame.loops[: frame.unit_level]]
         code.emit(Reserve(frame.out_cb, frame.unit))
-        with code.loop(frame.unit) as column:
-            page = frame.out_page(counters, [(frame.rank - 1, column)])
-            code.emit(Gather(frame.out_cb, affine(0, [(1, column)]), tensor, index_map, page, noc))
+        width = frame.unit_width
+        with code.loop(frame.unit // width) as row, code.loop(width) as column:
+            page = frame.out_page(counters, [(frame.rank - 2, row), (frame.rank - 1, column)])
+            offset = affine(0, [(width, row), (1, column)])
+            code.emit(Gather(frame.out_cb, offset, tensor, index_map, page, noc))
         code.emit(Barrier(), Push(frame.out_cb, frame.unit))
