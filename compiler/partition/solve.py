@@ -41,7 +41,7 @@ def solve(machine: Machine, workload: Workload, options: PartitionOptions | None
     """Return the mapping with the fewest estimated cycles.
 
     Raises:
-        DiagnosticError: E0403, if some nest fits the L1 of no core grid.
+        DiagnosticError: E0412, if some nest fits the L1 of no core grid.
     """
     return _Solver(machine, workload, options or PartitionOptions()).run()
 
@@ -197,7 +197,7 @@ class _Solver:
         raise DiagnosticError(
             (
                 Diagnostic(
-                    "E0403",
+                    "E0412",
                     message,
                     (Label(nest.span, "computed here"),) if nest.span else (),
                     (f"the smallest block is one tile per operand; a tile of the result takes {tile_bytes} bytes",),

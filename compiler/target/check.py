@@ -18,6 +18,8 @@ MATMUL_DTYPES = (DType.BF16, DType.F32, DType.I32)
 """Element types that the matrix instruction multiplies."""
 
 MIN_DST_TILES = 2
+MEMORY_UNIT = 16
+"""Bytes that a memory serves whole (tt-isa-documentation, NoC/Ordering: L1 is accessed in units of 16 bytes)."""
 MIN_L1_PAGES = 8
 """The least L1 that can hold double-buffered operands and a result, in 4-byte pages."""
 
@@ -46,7 +48,7 @@ def violations(machine: Machine) -> Iterator[str]:
     - a torus has steps of +1 or -1, a mesh of 0; the axis order is `xy` or `yx`;
     - costs are finite and not negative; sizes, rates and counts are positive;
     - the cost tables are complete: every type of `MATMUL_DTYPES`, every scalar operation not in `UNTIMED`;
-    - alignments are powers of two and divide a page; L1 holds `MIN_L1_PAGES` above its reserved part;
+    - alignments are multiples of `MEMORY_UNIT` and divide a page; L1 holds `MIN_L1_PAGES` above its reserved part;
     - every fact is about a constant of the machine.
     """
     plan = list(_floor_plan(machine))
@@ -156,8 +158,11 @@ def _memory(machine: Machine) -> Iterator[str]:
     smallest = page_bytes(DType.BOOL)
     for name in ("l1_alignment", "dram_alignment"):
         value = getattr(machine, name)
-        if value <= 0 or smallest % value:
-            yield f"`{name}` is {value}; it must divide the smallest page, {smallest} bytes"
+        if value <= 0 or smallest % value or value % MEMORY_UNIT:
+            yield (
+                f"`{name}` is {value}; it must divide the smallest page, {smallest} bytes, and be a multiple of "
+                f"{MEMORY_UNIT}"
+            )
             return
     needed = MIN_L1_PAGES * page_bytes(DType.F32)
     if machine.l1_available < needed:

@@ -23,7 +23,7 @@ def _solve(machine: Machine, graph: TensorGraph, options: PartitionOptions | Non
     try:
         return solve(machine, tile(run_pipeline(graph)), options)
     except DiagnosticError as error:
-        assume({diagnostic.code for diagnostic in error.diagnostics} != {"E0403"})
+        assume({diagnostic.code for diagnostic in error.diagnostics} != {"E0412"})
         raise
 
 
