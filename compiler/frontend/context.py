@@ -12,8 +12,8 @@ from compiler.ir.builder import GraphBuilder
 
 MAX_STATEMENTS = 20_000
 """Statements of one program with all its calls written out."""
-MAX_LEVELS = 96
-"""Levels of expressions and calls inside each other, all functions on the way together."""
+MAX_LEVELS = 128
+"""Expressions and calls inside each other, all functions on the way together; it bounds the depth of our own stack."""
 
 
 @dataclass(slots=True)
@@ -58,7 +58,8 @@ class Context:
     @contextmanager
     def inside(self, name: str, call: Span, is_library: bool) -> Iterator[None]:
         """Write out a call of `name`: its own index order, its operations at the user's call if it is a library's."""
-        saved = self.site, self.rest_order
+        saved = self.site, self.rest_order, self.levels
+        self.levels += 1
         self.rest_order = inf
         if is_library and self.site is None:
             self.site = call
@@ -67,7 +68,7 @@ class Context:
             yield
         finally:
             self.calls.pop()
-            self.site, self.rest_order = saved
+            self.site, self.rest_order, self.levels = saved
 
     def error(
         self, code: str, message: str, *labels: Label, notes: Sequence[str] = (), helps: Sequence[str] = ()

@@ -207,7 +207,7 @@ class _Checker:
             inner = visible.indices
             match visible.node:
                 case ast.Name():
-                    self.name(visible.node, scope | inner)
+                    self.name(visible.node, scope | inner, root)
                 case ast.Call():
                     self.call(visible.node)
                 case ast.Attribute(_, name) if name.text not in ATTRIBUTES:
@@ -221,11 +221,14 @@ class _Checker:
                     inner |= {name.text for name in visible.node.indices}
             stack += [_Visible(child, inner) for child in ast.children(visible.node)]
 
-    def name(self, name: ast.Name, scope: set[str]) -> None:
+    def name(self, name: ast.Name, scope: set[str], root: ast.Item) -> None:
         if name.text in scope or name.text in CONSTANTS:
             return
+        ended = any(isinstance(n, ast.Reduction) and name.text in [i.text for i in n.indices] for n in ast.walk(root))
         if name.text in self.functions or name.text in BUILTINS:
             helps: tuple[str, ...] = (f"`{name.text}` is a function; call it: `{name.text}(...)`",)
+        elif ended:
+            helps = (f"the reduction over `{name.text}` ends before a `+` or `-`; put its body in parentheses",)
         else:
             helps = did_you_mean(name.text, scope | set(CONSTANTS))
         self.report("E0201", f"`{name.text}` is not defined", Label(name.span), helps=helps)
