@@ -129,11 +129,11 @@ def _epoch(number: int, epoch: Epoch, origins: Sequence[Origin]) -> Iterator[str
     yield f"epoch {number}"
     for index, core_set in enumerate(epoch.core_sets):
         yield f"set set{index} {_core_set(core_set)}"
-    for route in epoch.routes:
-        yield _route(route)
     for cores, program in _grouped(epoch.programs):
         yield f"cores {', '.join(str(core) for core in cores)}"
         yield from _program(program, origins)
+    for route in epoch.routes:
+        yield _route(route)
 
 
 def _core_set(core_set: CoreSet) -> str:

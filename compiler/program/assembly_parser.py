@@ -173,8 +173,8 @@ class _Parser:
 
     def epoch(self, found: tuple[Any, ...]) -> Epoch:
         core_sets = self.numbered("set", lambda part: CoreSet(_ints(part[1]), part[0] == "multicast"))
-        routes = self.many("route", _route)
         groups = self.many("cores", self.programs)
+        routes = self.many("route", _route)
         programs = sorted((program for group in groups for program in group), key=lambda program: program.core)
         return Epoch(tuple(programs), core_sets, routes)
 

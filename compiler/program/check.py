@@ -263,7 +263,7 @@ def _end(buffer: CircularBuffer) -> int:
 
 
 def _shards(image: Image, number: int, by_core: Mapping[int, CoreProgram]) -> Iterator[str]:
-    """A block of a shard is exactly a cb of kind `shard` of its owner, and such a cb is a block of one tensor at most."""
+    """A block of a shard is exactly a cb of kind `shard` of its owner; no cb is a block of two tensors."""
     claimed: dict[tuple[int, int], list[str]] = defaultdict(list)
     for tensor in image.tensors:
         if isinstance(tensor.place, ShardPlace) and tensor.place.epoch == number:

@@ -15,7 +15,6 @@ import hashlib
 import json
 import os
 import struct
-import tempfile
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
@@ -83,14 +82,13 @@ def load(data: bytes) -> Image:
 
 def write_file(path: Path, image: Image) -> None:
     """Write the image file, whole or not at all; raises `DiagnosticError` (E0506) where that is impossible."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
         try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(dump(image))
-            Path(temporary).replace(path)
+            temporary.write_bytes(dump(image))
+            temporary.replace(path)
         finally:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
     except OSError as error:
         _refuse("E0506", f"cannot write the image `{path}`: {error.strerror}")
 
