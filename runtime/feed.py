@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from compiler.numerics import DType
 from compiler.numerics.dtypes import round_to
+from compiler.program.image import Role
 from runtime.errors import bad_input, did_you_mean
 
 Array = NDArray[np.generic]
@@ -55,6 +56,8 @@ class Declared(Protocol):
     def dtype(self) -> DType: ...
     @property
     def shape(self) -> tuple[int, ...]: ...
+    @property
+    def role(self) -> Role: ...
 
 
 def accept(declared: Declared, array: Array, origin: str = "the array") -> Array:
@@ -142,14 +145,18 @@ def read_weights(path: Path) -> dict[str, Array]:
 def random_array(declared: Declared, seed: int) -> Array:
     """Return values that depend on the seed and the tensor's name alone.
 
-    Floats are standard normal, integers lie in -8 .. 7, bools are fair.
+    Floats are standard normal; weights of two axes or more are divided by the square root of their row count, so that
+    products keep their scale. Integers lie in -8 .. 7, bools are fair.
     """
     generator = np.random.default_rng([seed, zlib.crc32(declared.name.encode())])
     if declared.dtype is DType.I32:
         return generator.integers(-8, 8, declared.shape, np.int32)
     if declared.dtype is DType.BOOL:
         return generator.integers(0, 2, declared.shape).astype(np.bool_)
-    return round_to(np.asarray(generator.standard_normal(declared.shape, np.float32)), declared.dtype)
+    values = np.asarray(generator.standard_normal(declared.shape, np.float32))
+    if declared.role is Role.WEIGHT and len(declared.shape) > 1:
+        values /= np.float32(np.sqrt(declared.shape[-2]))
+    return round_to(values, declared.dtype)
 
 
 def zero_array(declared: Declared) -> Array:

@@ -2,6 +2,7 @@
 
 from argparse import Namespace
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
@@ -37,13 +38,29 @@ from runtime.session import Session
 def run(arguments: Namespace, terminal: Terminal) -> int:
     try:
         with Progress(terminal.error) as progress:
-            return _run(arguments, terminal, progress)
+            done = _run(arguments, progress)
     except Fault as fault:
         terminal.fault(fault.category, str(fault))
         return ExitCode.MACHINE_FAULT
+    _print(done, terminal)
+    return ExitCode.OK if done.good else ExitCode.CHECK_FAILED
 
 
-def _run(arguments: Namespace, terminal: Terminal, progress: Progress) -> int:
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A run that came to its end; `comparisons` is empty unless `--check` asked for them."""
+
+    program: Program
+    result: RunResult
+    seconds: float
+    comparisons: Mapping[str, Comparison]
+
+    @property
+    def good(self) -> bool:
+        return all(each.ok for each in self.comparisons.values())
+
+
+def _run(arguments: Namespace, progress: Progress) -> Done:
     program = open_program(arguments, progress)
     targets = _targets(program.image, arguments.output)
     session = Session.from_image(program.image, kernel_cache())
@@ -58,8 +75,7 @@ def _run(arguments: Namespace, terminal: Terminal, progress: Progress) -> int:
     if program.graph is not None and arguments.check:
         progress.stage("comparing with the reference")
         comparisons = check(program.graph, session.fed, result.outputs)
-    _print(program, result, seconds, comparisons, terminal)
-    return ExitCode.OK if all(each.ok for each in comparisons.values()) else ExitCode.CHECK_FAILED
+    return Done(program, result, seconds, comparisons)
 
 
 def check(graph: TensorGraph, fed: Mapping[str, Array], outputs: Mapping[str, Array]) -> dict[str, Comparison]:
@@ -68,9 +84,8 @@ def check(graph: TensorGraph, fed: Mapping[str, Array], outputs: Mapping[str, Ar
     return {name: compare(value, bound, outputs[name]) for name, (value, bound) in expected.items()}
 
 
-def _print(
-    program: Program, result: RunResult, seconds: float, comparisons: Mapping[str, Comparison], terminal: Terminal
-) -> None:
+def _print(done: Done, terminal: Terminal) -> None:
+    program, result, comparisons = done.program, done.result, done.comparisons
     figures = report(program.image, result.profile)
     tables = [outputs_table(result.outputs), *report_tables(figures)]
     if comparisons:
@@ -78,14 +93,14 @@ def _print(
     for table in tables:
         terminal.table(table)
     compiled = "" if program.compile_seconds is None else f"compiled in {program.compile_seconds:.2f} s, "
-    terminal.text(f"\n{compiled}emulated in {seconds:.2f} s")
+    terminal.text(f"\n{compiled}emulated in {done.seconds:.2f} s")
     terminal.document(
         {
-            "ok": all(each.ok for each in comparisons.values()),
+            "ok": done.good,
             "program": program.image.name,
             "machine": program.image.machine.name,
             "compile_seconds": program.compile_seconds,
-            "emulate_seconds": seconds,
+            "emulate_seconds": done.seconds,
             "outputs": outputs_document(result.outputs),
             "profile": report_document(figures),
             "check": check_document(comparisons) if comparisons else None,

@@ -96,7 +96,7 @@ def check_table(comparisons: Mapping[str, Comparison]) -> Table:
 def _verdict(each: Comparison) -> str:
     at = f"[{', '.join(map(str, each.worst))}]"
     if each.ok:
-        return f"ok, closest to its bound at {at}"
+        return f"ok, closest to its bound at {at}" if each.difference else "ok"
     return f"{number(each.mismatches)} differ, the worst at {at}: {each.emulated:.6g}, not {each.reference:.6g}"
 
 

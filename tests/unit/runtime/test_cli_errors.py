@@ -20,7 +20,7 @@ program double(x: input f32[N], w: weight f32[N]) -> f32[N] {
 """
 CASES = [
     ("E0520", "meshc run p.mesh --input x=x.npy", "was not given `w` f32[4]"),
-    ("E0521", "meshc run p.mesh --input y=x.npy", "did you mean `x`?"),
+    ("E0521", "meshc run p.mesh --input y=x.npy", "it has: w, x"),
     ("E0522", "meshc run p.mesh --input x=long.npy", "declared [4], but the array in `long.npy` is [5]"),
     ("E0523", "meshc run p.mesh --input x=double.npy", "float64"),
     ("E0524", "meshc run p.mesh --input x=p.mesh", "`numpy.save`"),
@@ -34,7 +34,7 @@ CASES = [
     ("E0530", "meshc run p.mesh --input random --output out=absent/out.npy", "No such file"),
     ("E0531", "meshc run p.mimg --set N=8 --input random", "already compiled"),
     ("E0531", "meshc run p.mimg --check --input random", "already compiled"),
-    ("E0532", "meshc compile p.mesh --print-after remove-ded", "did you mean `remove-dead`?"),
+    ("E0532", "meshc compile p.mesh --print-after simplfy", "did you mean `simplify`?"),
     ("E0533", "meshc run p.mesh --set N", "DIM=SIZE"),
     ("E0533", "meshc run p.mesh --set N=-3", "DIM=SIZE"),
     ("E0534", "meshc run p.mesh --input x", "NAME=FILE"),

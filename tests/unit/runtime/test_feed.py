@@ -13,6 +13,7 @@ from safetensors.numpy import save_file
 
 from compiler.diagnostics import DiagnosticError
 from compiler.numerics import DType
+from compiler.program.image import Role
 from runtime.feed import accept, random_array, read_array, read_weights, zero_array
 
 
@@ -21,6 +22,7 @@ class Wanted:
     name: str = "x"
     dtype: DType = DType.BF16
     shape: tuple[int, ...] = (2, 3)
+    role: Role = Role.INPUT
 
 
 def refused(error: pytest.ExceptionInfo[DiagnosticError]) -> tuple[str, str]:
@@ -157,6 +159,12 @@ def test_random_values_depend_on_seed_and_name_alone(dtype: DType) -> None:
     assert first.tobytes() == random_array(Wanted("a", dtype, (64,)), 1).tobytes()
     assert first.tobytes() != random_array(Wanted("b", dtype, (64,)), 1).tobytes()
     assert first.tobytes() != random_array(Wanted("a", dtype, (64,)), 2).tobytes()
+
+
+def test_random_weights_keep_the_scale_of_products() -> None:
+    x = random_array(Wanted("x", DType.F32, (100, 400)), 0)
+    w = random_array(Wanted("w", DType.F32, (400, 50), Role.WEIGHT), 0)
+    assert 0.9 < float(np.std(np.matmul(x.astype(np.float32), w.astype(np.float32)))) < 1.1
 
 
 def test_zeros_are_zero() -> None:
