@@ -298,19 +298,18 @@ def step(s: State, now: int, thread: int) -> int:
     elif op <= c.OP_POP:
         done = _on_buffer(s, now, thread, i)
     elif op >= c.OP_FILL:
-        row[c.PC] = following
-        s.spent[i, c.TIMES] += 1
-        return execute(s, now, thread, i)
+        done = execute(s, now, thread, i)
     else:
         done = _on_network(s, now, thread, i)
-    if done == AGAIN:
+    if done == AGAIN or s.control[c.STATUS] != c.RUN:
         return AGAIN
     if row[c.GATHERED] > 0:
         following = i
     row[c.PC] = following
     s.spent[i, c.TIMES] += 1
-    s.spent[i, c.BUSY_CYCLES] += done - now
-    s.cycles[thread, c.BUSY] += done - now
+    if op < c.OP_FILL or op >= c.OP_LOOP:
+        s.spent[i, c.BUSY_CYCLES] += done - now
+        s.cycles[thread, c.BUSY] += done - now
     return done
 
 
@@ -323,7 +322,7 @@ def run_thread(s: State, now: int, thread: int) -> None:
             finish(s, now, thread)
             return
         done = step(s, now, thread)
-        if done == AGAIN or s.control[c.STATUS] != c.RUN:
+        if done == AGAIN:
             return
         slack = s.constants[c.SLACK]
         room = s.control[c.FREE_PACKETS] >= slack and s.control[c.HEAP_ROWS] - s.control[c.HEAP_SIZE] >= slack

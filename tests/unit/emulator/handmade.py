@@ -26,6 +26,11 @@ from compiler.program.instructions import Instruction
 from compiler.target import Coord, Machine, Topology
 
 
+def seq(*items: Instruction) -> tuple[Instruction, ...]:
+    """Instructions one after the other."""
+    return items
+
+
 def walk(machine: Machine, noc: int, src: Coord, dst: Coord) -> tuple[Hop, ...]:
     """The dimension-order route, link by link."""
     network = machine.nocs[noc]

@@ -76,7 +76,7 @@ def as_stored(values: Array, dtype: DType) -> Array:
 
 def same(found: Array, expected: Array) -> Array:
     """Where two register tiles hold the same bits, any NaN being like any other."""
-    equal = found.view(np.int32) == expected.view(np.int32)
+    equal: Array = found.view(np.int32) == expected.view(np.int32)
     if found.dtype == np.float32:
         equal |= np.isnan(found) & np.isnan(expected)
     return equal
