@@ -1,7 +1,7 @@
 """Parse a text into the typed syntax tree."""
 
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from lark import Token, Tree
 
@@ -13,8 +13,7 @@ MAX_NESTING = 64
 """Levels of parentheses, calls, subscripts and signs in one expression."""
 _MAX_DIGITS = 18
 
-_Node = TypeVar("_Node")
-_Part = Tree[Token] | Token | None
+_Part: TypeAlias = Tree[Token] | Token | None
 
 
 def parse(source: Source) -> ast.Module:
@@ -41,12 +40,8 @@ class _Converter:
         self.problems: list[Diagnostic] = []
         self.depth = 0
         self.handlers: dict[str, Callable[[Tree[Token]], ast.Expression]] = {
-            "name": self.name_node,
-            "integer": self.number,
-            "decimal": self.number,
-            "boolean": self.boolean,
             "unary": self.unary,
-            "disjunction": self.chain,
+            "expression": self.chain,
             "conjunction": self.chain,
             "comparison": self.chain,
             "additive": self.chain,
@@ -124,11 +119,11 @@ class _Converter:
     def type(self, tree: _Part) -> ast.Type:
         assert isinstance(tree, Tree)
         element, extents = tree.children
-        items = tuple(self.extent(part) for part in _trees(extents)) if isinstance(extents, Tree) else ()
+        items = tuple(self.extent(part) for part in extents.children) if isinstance(extents, Tree) else ()
         return ast.Type(self.name(element), items, self.span(tree))
 
-    def extent(self, tree: Tree[Token]) -> ast.Expression | ast.Rest:
-        return ast.Rest(self.span(tree)) if tree.data == "ellipsis" else self.root(tree)
+    def extent(self, part: _Part) -> ast.Expression | ast.Rest:
+        return ast.Rest(self.span(part)) if _is_rest(part) else self.root(part)
 
     def block(self, tree: _Part) -> tuple[ast.Statement, ...]:
         return tuple(self.statement(part) for part in _trees(tree))
@@ -137,16 +132,12 @@ class _Converter:
         span = self.span(tree)
         if tree.data == "return":
             return ast.Return(tuple(self.root(part) for part in tree.children), span)
-        *targets, value = tree.children
+        target, *indices, value = tree.children
         if tree.data == "assign":
-            (names,) = _trees_of(targets)
-            return ast.Assign(tuple(self.name(token) for token in names.children), self.root(value), span)
-        target, *indices = targets
-        items = tuple(self.target(part) for part in _trees_of(indices))
+            assert isinstance(target, Tree)
+            return ast.Assign(tuple(self.name(token) for token in target.children), self.root(value), span)
+        items = tuple(ast.Rest(self.span(part)) if _is_rest(part) else self.name(part) for part in indices)
         return ast.IndexAssign(self.name(target), items, value=self.root(value), span=span)
-
-    def target(self, tree: Tree[Token]) -> ast.Name | ast.Rest:
-        return ast.Rest(self.span(tree)) if tree.data == "ellipsis" else self.name_node(tree)
 
     def root(self, part: _Part) -> ast.Expression:
         """Convert a whole expression; one nested too deeply is reported, and stands for 0."""
@@ -161,7 +152,9 @@ class _Converter:
             return ast.Literal(0, span)
 
     def expression(self, part: _Part) -> ast.Expression:
-        assert isinstance(part, Tree)
+        if isinstance(part, Token):
+            return self.name(part) if part.type == "NAME" else self.literal(part)
+        assert part is not None
         if self.depth >= MAX_NESTING:
             raise _TooDeep(self.span(part))
         self.depth += 1
@@ -169,23 +162,18 @@ class _Converter:
         self.depth -= 1
         return node
 
-    def name_node(self, tree: Tree[Token]) -> ast.Name:
-        return self.name(tree.children[0])
-
-    def number(self, tree: Tree[Token]) -> ast.Literal:
-        text = str(tree.children[0])
-        span = self.span(tree)
-        if tree.data == "decimal":
-            return ast.Literal(float(text), span)
-        if len(text) <= _MAX_DIGITS:
-            return ast.Literal(int(text), span)
-        message = f"an integer of {len(text)} digits is too large"
+    def literal(self, token: Token) -> ast.Literal:
+        span = self.span(token)
+        if token.type in ("TRUE", "FALSE"):
+            return ast.Literal(token.type == "TRUE", span)
+        if token.type == "DECIMAL":
+            return ast.Literal(float(token), span)
+        if len(token) <= _MAX_DIGITS:
+            return ast.Literal(int(token), span)
+        message = f"an integer of {len(token)} digits is too large"
         helps = (f"at most {_MAX_DIGITS} digits are possible; write a decimal number such as `1e30`",)
         self.problems.append(Diagnostic("E0107", message, (Label(span),), helps=helps))
         return ast.Literal(0, span)
-
-    def boolean(self, tree: Tree[Token]) -> ast.Literal:
-        return ast.Literal(tree.children[0] == "true", self.span(tree))
 
     def unary(self, tree: Tree[Token]) -> ast.Expression:
         token, operand = tree.children
@@ -211,10 +199,9 @@ class _Converter:
         return ast.Subscript(self.expression(base), tuple(self.item(part) for part in items), self.span(tree))
 
     def item(self, part: _Part) -> ast.Item:
-        assert isinstance(part, Tree)
-        if part.data == "ellipsis":
+        if _is_rest(part):
             return ast.Rest(self.span(part))
-        if part.data != "slice":
+        if not isinstance(part, Tree) or part.data != "slice":
             return self.expression(part)
         start, stop, step = (self.expression(bound) if bound is not None else None for bound in part.children)
         return ast.SliceItem(start, stop, step, self.span(part))
@@ -227,17 +214,21 @@ class _Converter:
         function, *arguments = (part for part in tree.children if part is not None)
         positional: list[ast.Expression] = []
         keywords: list[ast.Keyword] = []
-        for part in _trees_of(arguments):
-            if part.data == "keyword":
+        for part in arguments:
+            if isinstance(part, Tree) and part.data == "keyword":
                 name, value = part.children
                 keywords.append(ast.Keyword(self.name(name), self.expression(value)))
             else:
                 positional.append(self.expression(part))
-        if keywords and keywords[0].name.span < max((p.span for p in positional), default=keywords[0].name.span):
-            place = Label(max(p.span for p in positional))
-            message = "an argument without a name follows one with a name"
-            self.problems.append(Diagnostic("E0102", message, (place, Label(keywords[0].name.span, "named"))))
+        self.check_order(positional, keywords)
         return ast.Call(self.name(function), tuple(positional), tuple(keywords), self.span(tree))
+
+    def check_order(self, positional: Sequence[ast.Expression], keywords: Sequence[ast.Keyword]) -> None:
+        """Named arguments come last."""
+        if positional and keywords and keywords[0].name.span < positional[-1].span:
+            labels = (Label(positional[-1].span), Label(keywords[0].name.span, "named"))
+            message = "an argument without a name follows one with a name"
+            self.problems.append(Diagnostic("E0102", message, labels))
 
     def reduction(self, tree: Tree[Token]) -> ast.Expression:
         head, body = tree.children
@@ -262,7 +253,8 @@ class _Converter:
 
     def extent_of(self, part: _Part) -> Span:
         """The span of `part` with the parentheses around it."""
-        assert isinstance(part, Tree)
+        if not isinstance(part, Tree):
+            return self.span(part)
         meta = part.meta
         line, column = getattr(meta, "container_end_line", meta.end_line), getattr(meta, "container_end_column", 0)
         return Span(self.source.name, meta.line, meta.column, line, column or meta.end_column)
@@ -275,10 +267,10 @@ class _Converter:
 
 
 def _trees(part: _Part) -> list[Tree[Token]]:
+    """The subtrees of a rule that has nothing else."""
     assert isinstance(part, Tree)
-    return _trees_of(part.children)
+    return [child for child in part.children if isinstance(child, Tree)]
 
 
-def _trees_of(parts: list[Tree[Token] | Token]) -> list[Tree[Token]]:
-    """The subtrees among `parts`; a rule's optional parts that are absent are left out."""
-    return [part for part in parts if isinstance(part, Tree)]
+def _is_rest(part: _Part) -> bool:
+    return isinstance(part, Token) and part.type == "ELLIPSIS"
