@@ -5,7 +5,7 @@ the left operands of `Binary`: a chain `a + b + c` of any length leans left, and
 side in a loop.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
@@ -252,10 +252,11 @@ def children(node: Item | Keyword) -> Iterator[Item]:
             return
 
 
-def walk(node: Item) -> Iterator[Item]:
-    """Every node of the tree under `node`, itself first, each before its parts."""
+def walk(node: Item, enter: Callable[[Item], bool] = lambda node: True) -> Iterator[Item]:
+    """Every node of the tree under `node`, itself first, each before its parts; those of `enter` false are left out."""
     stack = [node]
     while stack:
         current = stack.pop()
-        yield current
-        stack.extend(reversed(list(children(current))))
+        if enter(current):
+            yield current
+            stack.extend(reversed(list(children(current))))

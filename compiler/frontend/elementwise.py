@@ -164,8 +164,8 @@ def _number(ctx: Context, operand: Operand, dtype: DType, converting: bool = Fal
     """The value of a number in `dtype`; raises E0313 if the type does not have it (a cast converts instead)."""
     assert isinstance(operand.value, Number)
     value = operand.value.value
-    if not converting:
-        _check_number(ctx, operand, value, dtype)
+    if not converting or (isinstance(value, int) and dtype is DType.I32):
+        _check_number(ctx, operand, int(value) if converting else value, dtype)
     rounded: _Scalar = round_to(np.asarray(value), dtype).astype(_WIDE[dtype]).item()
     return rounded
 
@@ -180,7 +180,7 @@ def _check_number(ctx: Context, operand: Operand, value: _Scalar, dtype: DType) 
         problem = f"{value} does not fit into an i32"
     else:
         return
-    message = f"{problem}, but stands beside a tensor of {dtype.value}"
+    message = f"{problem}, but {dtype.value} is needed here"
     raise ctx.error("E0313", message, Label(operand.span), helps=helps)
 
 

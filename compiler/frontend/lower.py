@@ -82,6 +82,10 @@ def _dims(module: ast.Module, ctx: Context, sizes: Mapping[str, int]) -> dict[st
     return values
 
 
+def _rebinds(node: ast.Item, name: str) -> bool:
+    return isinstance(node, ast.Reduction) and any(index.text == name for index in node.indices)
+
+
 @dataclass(slots=True)
 class Frame:
     """The names that one body sees; a value of None is one whose statement is wrong."""
@@ -155,8 +159,7 @@ class Lowering:
         self.ctx.statements += 1
         if self.ctx.statements > MAX_STATEMENTS:
             message = f"the program has more than {MAX_STATEMENTS} statements when its calls are written out"
-            error = self.ctx.error("E0212", message, Label(statement.span))
-            raise DiagnosticError((*self.problems, *error.diagnostics), self.ctx.sources)
+            raise self.ctx.error("E0212", message, Label(statement.span))
 
     def statement(self, statement: ast.Assign | ast.IndexAssign, frame: Frame) -> None:
         if isinstance(statement, ast.IndexAssign):
@@ -248,7 +251,7 @@ class Lowering:
         return self.ctx.tensor(id, (index,))
 
     def find_extent(self, index: Index, frame: Frame) -> None:
-        for node in ast.walk(frame.scopes[index]):
+        for node in ast.walk(frame.scopes[index], lambda node: not _rebinds(node, index.name)):
             if not isinstance(node, ast.Subscript) or not isinstance(node.base, ast.Name):
                 continue
             value = frame.values.get(node.base.text)
@@ -352,11 +355,12 @@ class Lowering:
             if parameter.name.text not in given and parameter.default is not None:
                 given[parameter.name.text] = self.operand(parameter.default, callee)
         signature = Signature(self.ctx, lambda extent: self.extent(extent, callee), dims)
-        callee.values |= signature.bind(function, given)
+        values = signature.bind(function, given)
         callee.dtypes = signature.dtypes
         callee.values |= {name: Number(extent) for name, extent in signature.sizes.items()}
+        callee.values |= values
         signature.check_extents(function, given)
         with self.ctx.inside(function.name.text, node.span, own):
-            values = self.body(function.body, callee)
-            pairs = zip(function.results, values, strict=True)
+            returned = self.body(function.body, callee)
+            pairs = zip(function.results, returned, strict=True)
             return [Operand(signature.check_result(r, value, function.name.text), node.span) for r, value in pairs]

@@ -1,7 +1,7 @@
 """Check what can be said about a module without sizes: names, arguments, results, recursion."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from compiler.diagnostics import Diagnostic, Label, Span
 from compiler.frontend import ast
@@ -55,6 +55,7 @@ class _Checker:
                 message = f"`{function.name.text}` is built in and cannot be defined"
                 self.report("E0203", message, Label(function.name.span), helps=("choose another name",))
             self.definition(function, {name.text for name in function.type_variables})
+            self.type_variables(function)
         for program in self.ast.programs:
             self.definition(program, set())
         self.recursion()
@@ -76,27 +77,32 @@ class _Checker:
             sizes |= _inferred(item.parameters)
         scope = sizes | {parameter.name.text for parameter in item.parameters if _is_const(parameter)}
         for parameter in item.parameters:
-            self.parameter(item, parameter, variables, scope)
+            self.parameter(item, parameter, scope)
+            if parameter.name.text in sizes and not _is_const(parameter):
+                labels = [Label(self.dims[n], "a size") for n in (parameter.name.text,) if n in self.dims]
+                message = f"the parameter `{parameter.name.text}` has the name of a size"
+                self.report("E0211", message, Label(parameter.name.span), *labels)
         for result in item.results:
-            self.type(result.type, variables, scope)
+            self.type(result.type, scope)
             if isinstance(item, ast.Program):
                 self.no_rest(result.type)
         self.body(item, sizes)
 
-    def parameter(
-        self, item: ast.Function | ast.Program, parameter: ast.Parameter, variables: set[str], scope: set[str]
-    ) -> None:
+    def type_variables(self, function: ast.Function) -> None:
+        used = {parameter.type.element.text for parameter in function.parameters}
+        for name in function.type_variables:
+            if name.text not in used:
+                message = f"nothing tells the element type `{name.text}`: no parameter has it"
+                self.report("E0205", message, Label(name.span))
+
+    def parameter(self, item: ast.Function | ast.Program, parameter: ast.Parameter, scope: set[str]) -> None:
         self.mode(item, parameter)
-        if parameter.name.text in self.dims:
-            place = Label(self.dims[parameter.name.text], "a size")
-            message = f"the parameter `{parameter.name.text}` has the name of a size"
-            self.report("E0211", message, Label(parameter.name.span), place)
         if _is_const(parameter) and isinstance(item, ast.Function):
             if parameter.type.extents:
                 message = f"a `{CONST}` parameter is a number and has no axes"
                 self.report("E0205", message, Label(parameter.type.span))
         else:
-            self.type(parameter.type, variables, scope)
+            self.type(parameter.type, scope)
         if parameter.default is not None:
             self.expression(parameter.default, set(self.dims))
             if not _is_const(parameter):
@@ -121,25 +127,17 @@ class _Checker:
                 message = "the shapes of a program are known, but `...` leaves axes open"
                 self.report("E0305", message, Label(extent.span), helps=("name the extents",))
 
-    def type(self, type: ast.Type, variables: set[str], scope: set[str]) -> None:
+    def type(self, type: ast.Type, scope: set[str]) -> None:
         element = type.element
-        if element.text not in DTYPES and element.text not in variables:
-            helps = did_you_mean(element.text, {*DTYPES, *variables})
+        if element.text not in DTYPES and element.text not in self.variables:
+            helps = did_you_mean(element.text, {*DTYPES, *self.variables})
             helps += (f"the element types are {', '.join(DTYPES)}",)
             self.report("E0205", f"`{element.text}` is not an element type", Label(element.span), helps=helps)
         rests = [extent for extent in type.extents if isinstance(extent, ast.Rest)]
         if len(rests) > 1:
             self.report("E0204", "`...` stands twice in one shape", Label(rests[1].span))
         for extent in type.extents:
-            before = len(self.problems)
-            self.expression(extent, scope)
-            for problem in self.problems[before:]:
-                self.hint_size(problem)
-
-    def hint_size(self, problem: Diagnostic) -> None:
-        """Tell how a size comes into being, where a name in a shape is unknown."""
-        if problem.code == "E0201" and not problem.helps:
-            self.problems[self.problems.index(problem)] = replace(problem, helps=("declare the size: `dim NAME = 64`",))
+            self.expression(extent, scope, hint="a size is a `dim`, or stands alone as an extent of a parameter")
 
     def body(self, item: ast.Function | ast.Program, sizes: set[str]) -> None:
         scope = sizes | {parameter.name.text for parameter in item.parameters}
@@ -199,15 +197,17 @@ class _Checker:
         if rests > 1:
             self.report("E0204", "`...` stands twice on the left side", Label(span))
 
-    def expression(self, root: ast.Item, scope: set[str], indices: frozenset[str] = frozenset()) -> None:
-        """Check a tree, in a loop: it may lean left to any depth."""
+    def expression(
+        self, root: ast.Item, scope: set[str], indices: frozenset[str] = frozenset(), hint: str = ""
+    ) -> None:
+        """Check a tree, in a loop: it may lean left to any depth. `hint` helps where a name is unknown."""
         stack = [_Visible(root, indices)]
         while stack:
             visible = stack.pop()
             inner = visible.indices
             match visible.node:
                 case ast.Name():
-                    self.name(visible.node, scope | inner, root)
+                    self.name(visible.node, scope | inner, root, hint)
                 case ast.Call():
                     self.call(visible.node)
                 case ast.Attribute(_, name) if name.text not in ATTRIBUTES:
@@ -221,7 +221,7 @@ class _Checker:
                     inner |= {name.text for name in visible.node.indices}
             stack += [_Visible(child, inner) for child in ast.children(visible.node)]
 
-    def name(self, name: ast.Name, scope: set[str], root: ast.Item) -> None:
+    def name(self, name: ast.Name, scope: set[str], root: ast.Item, hint: str) -> None:
         if name.text in scope or name.text in CONSTANTS:
             return
         ended = any(isinstance(n, ast.Reduction) and name.text in [i.text for i in n.indices] for n in ast.walk(root))
@@ -230,7 +230,7 @@ class _Checker:
         elif ended:
             helps = (f"the reduction over `{name.text}` ends before a `+` or `-`; put its body in parentheses",)
         else:
-            helps = did_you_mean(name.text, scope | set(CONSTANTS))
+            helps = did_you_mean(name.text, scope | set(CONSTANTS)) or ((hint,) if hint else ())
         self.report("E0201", f"`{name.text}` is not defined", Label(name.span), helps=helps)
 
     def reduction(self, node: ast.Reduction) -> None:

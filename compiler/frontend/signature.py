@@ -30,6 +30,7 @@ class Signature:
     def bind(self, function: ast.Function, operands: dict[str, Operand]) -> dict[str, Value]:
         """Return the values of the parameters and fill in sizes and types; raises E0306, E0312 and E0313."""
         tensors = [p for p in function.parameters if p.type.element.text != CONST]
+        self._numbers(operands)
         for parameter in tensors:
             self._element(function, parameter, operands[parameter.name.text])
         for parameter in tensors:
@@ -81,6 +82,14 @@ class Signature:
             Label(declared.type.span, f"declared as {expected}{sizes}"),
             helps=(f"cast it: `{expected.dtype.value}(...)`",) if same_shape else (),
         )
+
+    def _numbers(self, operands: dict[str, Operand]) -> None:
+        """A number among the arguments can be an extent of the other parameters."""
+        for name, operand in operands.items():
+            number = operand.value.value if isinstance(operand.value, Number) else None
+            if isinstance(number, int) and not isinstance(number, bool):
+                self.sizes[name] = number
+                self.reasons[name] = f"{name} = {operand.value}, an argument"
 
     def _element(self, function: ast.Function, parameter: ast.Parameter, operand: Operand) -> None:
         if not isinstance(operand.value, Tensor):
