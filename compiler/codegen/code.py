@@ -19,6 +19,9 @@ class Counter:
 Term: TypeAlias = tuple[int, Counter]
 """A coefficient and the counter that it multiplies."""
 
+Step: TypeAlias = tuple[int, int, Counter]
+"""An axis of a stage's space, tiles along it, and the counter of the loop that advances by so many."""
+
 
 def affine(constant: int, terms: Sequence[Term] = ()) -> Affine:
     """Return `constant` plus the sum of `terms`."""

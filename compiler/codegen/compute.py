@@ -10,9 +10,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from math import prod
 
-from compiler.codegen.code import CodeBuilder, Counter, Term, affine
+from compiler.codegen.code import CodeBuilder, Counter, Step, affine
 from compiler.codegen.frame import Frame
 from compiler.numerics import DType, Expr
+from compiler.numerics.expr import identity
 from compiler.partition.cost import register_block
 from compiler.partition.nest import Access, ContractBody, GatherBody, MapBody, ReduceBody
 from compiler.program.image import Code, Kernel, Operand, Spread
@@ -102,6 +103,7 @@ class _Writer:
         self.code.emit(Reserve(frame.partial_cb, block), Fill(0, dtype, 0))
         with self.code.loop(block) as tile:
             self.code.emit(Pack(0, frame.partial_cb, affine(0, [(1, tile)]), accumulate=False, mask=None))
+        self.code.emit(Push(frame.partial_cb, block))
 
     def step(self, counters: Sequence[Counter]) -> None:
         """Take one block of the reduced axes into the accumulators."""
@@ -116,7 +118,7 @@ class _Writer:
         last = len(frame.loops) - 1
         for register, here in self.tiles():
             with self.code.loop(frame.loops[last].step) as inner:
-                term = [(last, inner)]
+                term = [(last, 1, inner)]
                 self.map(body.body, self.operands(range(body.body_operands), counters, here, term), self.block)
                 row = frame.tile_coordinate(body.row_axis, counters, here, term)
                 column = frame.tile_coordinate(body.column_axis, counters, here, term)
@@ -130,41 +132,50 @@ class _Writer:
         return [(register, {row: r, column: c}) for register, (r, c) in enumerate(places)]
 
     def multiply(self, body: ContractBody, counters: Sequence[Counter]) -> None:
+        """Add the products of one block of the reduced axes.
+
+        Partial sums are taken up again from their cb, a register block at a time and round the ring, so every element
+        is summed in the order of the reduced axes, whatever the blocks: the result does not depend on the mapping.
+        """
         frame = self.frame
         if not frame.partials:
-            self.code.emit(self.matmul(body, counters, [], self.rows, self.columns, clear=False))
+            self.code.emit(self.matmul(body, counters, [], self.rows, self.columns))
             return
         height, width = register_block(frame.machine, self.rows, self.columns)
+        registers = range(height * width)
+        dtype = _accumulator(body)
         with self.code.loop(self.rows // height) as down, self.code.loop(self.columns // width) as across:
-            inner: list[tuple[int, int, Counter]] = [(frame.rank - 2, height, down), (frame.rank - 1, width, across)]
-            self.code.emit(self.matmul(body, counters, inner, height, width, clear=True))
-            corner = [(height * self.columns, down), (width, across)]
-            for register in range(height * width):
-                row, column = divmod(register, width)
-                offset = affine(row * self.columns + column, corner)
-                self.code.emit(Pack(register, frame.partial_cb, offset, accumulate=True, mask=None))
+            self.code.emit(Wait(frame.partial_cb, len(registers)))
+            for register in registers:
+                self.map(identity(dtype), [(_REGISTER[dtype], CbTile(frame.partial_cb, affine(register)))], register)
+            self.code.emit(Pop(frame.partial_cb, len(registers)))
+            inner: list[Step] = [(frame.rank - 2, height, down), (frame.rank - 1, width, across)]
+            self.code.emit(self.matmul(body, counters, inner, height, width))
+            self.code.emit(Reserve(frame.partial_cb, len(registers)))
+            for register in registers:
+                self.code.emit(Pack(register, frame.partial_cb, affine(register), accumulate=False, mask=None))
+            self.code.emit(Push(frame.partial_cb, len(registers)))
 
     def matmul(
         self,
         body: ContractBody,
         counters: Sequence[Counter],
-        inner: Sequence[tuple[int, int, Counter]],
+        inner: Sequence[Step],
         rows: int,
         columns: int,
-        clear: bool,
     ) -> Matmul:
-        """Multiply the block at `counters`, or the part of it that `inner` ((axis, tiles, counter)) picks."""
+        """Multiply the block at `counters`, or the part of it that the loops `inner` pick."""
         frame = self.frame
         a, b = frame.local_strides(0), frame.local_strides(1)
         row, column, last = frame.rank - 2, frame.rank - 1, len(frame.loops) - 1
         return Matmul(
             dst=0,
             a=0,
-            a_offset=self.scaled(0, a, counters, inner),
+            a_offset=frame.used_at(0, counters, {}, inner),
             a_row=a[row],
             a_inner=a[last],
             b=1,
-            b_offset=self.scaled(1, b, counters, inner),
+            b_offset=frame.used_at(1, counters, {}, inner),
             b_inner=b[last],
             b_column=b[column],
             rows=rows,
@@ -173,18 +184,8 @@ class _Writer:
             dtype=body.dtype,
             transpose_a=body.transpose_a,
             transpose_b=body.transpose_b,
-            clear=clear,
+            clear=False,
         )
-
-    def scaled(
-        self,
-        number: int,
-        strides: Sequence[int],
-        counters: Sequence[Counter],
-        inner: Sequence[tuple[int, int, Counter]],
-    ) -> Affine:
-        terms = self.frame.block_terms(number, counters)
-        return affine(0, terms + [(strides[axis] * tiles, counter) for axis, tiles, counter in inner])
 
     def finish(self, counters: Sequence[Counter]) -> None:
         """Turn the accumulators of one block into its result."""
@@ -203,7 +204,7 @@ class _Writer:
     def finish_map(self, expr: Expr, counters: Sequence[Counter]) -> None:
         frame = self.frame
         with self.code.loop(self.rows) as row, self.code.loop(self.columns) as column:
-            inner = [(frame.rank - 2, row), (frame.rank - 1, column)]
+            inner = [(frame.rank - 2, 1, row), (frame.rank - 1, 1, column)]
             self.map(expr, self.operands(range(len(frame.nest.operands)), counters, {}, inner), 0)
             self.pack(0, affine(0, [(self.columns, row), (1, column)]), counters, {}, inner)
 
@@ -217,29 +218,38 @@ class _Writer:
             self.pack(register, self.out_offset(row, column, counters, []), counters, here, [])
 
     def finish_partials(self, body: ContractBody, counters: Sequence[Counter]) -> None:
-        frame, block = self.frame, self.block
-        self.code.emit(Push(frame.partial_cb, block), Wait(frame.partial_cb, block))
+        """Finish partial sums, which lie register block after register block."""
+        frame = self.frame
+        height, width = register_block(frame.machine, self.rows, self.columns)
+        self.code.emit(Wait(frame.partial_cb, self.block))
         with ExitStack() as stack:
-            row = stack.enter_context(self.code.loop(self.rows))
-            column = stack.enter_context(self.code.loop(self.columns))
-            inner: list[Term] = [(frame.rank - 2, row), (frame.rank - 1, column)]
-            page = affine(0, [(self.columns, row), (1, column)])
+            counts = (self.rows // height, self.columns // width, height, width)
+            down, across, row, column = (stack.enter_context(self.code.loop(count)) for count in counts)
+            axes = (frame.rank - 2, frame.rank - 1)
+            inner: list[Step] = [
+                (axes[0], height, down),
+                (axes[1], width, across),
+                (axes[0], 1, row),
+                (axes[1], 1, column),
+            ]
+            step = height * width
+            page = affine(0, [(self.columns // width * step, down), (step, across), (width, row), (1, column)])
             accumulated = (_REGISTER[_accumulator(body)], CbTile(frame.partial_cb, page))
             extras = self.operands(range(2, len(frame.nest.operands)), counters, {}, inner)
             self.map(body.epilogue, [accumulated, *extras], 0)
             self.pack(0, self.out_offset(0, 0, counters, inner), counters, {}, inner)
-        self.code.emit(Pop(frame.partial_cb, block))
+        self.code.emit(Pop(frame.partial_cb, self.block))
 
-    def out_offset(self, row: int, column: int, counters: Sequence[Counter], inner: Sequence[Term]) -> Affine:
+    def out_offset(self, row: int, column: int, counters: Sequence[Counter], inner: Sequence[Step]) -> Affine:
         """Page of a tile of the block inside the unit, which may span several blocks of the same rows."""
         loop = self.frame.loops[self.frame.rank - 1]
         width = self.frame.unit // self.rows
         terms = [(loop.step, counters[self.frame.rank - 1])] if self.frame.unit_level < self.frame.rank else []
-        terms += [(width if axis == self.frame.rank - 2 else 1, counter) for axis, counter in inner]
+        terms += [(tiles * (width if axis == self.frame.rank - 2 else 1), counter) for axis, tiles, counter in inner]
         return affine(row * width + column, terms)
 
     def operands(
-        self, numbers: range, counters: Sequence[Counter], here: dict[int, int], inner: Sequence[Term]
+        self, numbers: range, counters: Sequence[Counter], here: dict[int, int], inner: Sequence[Step]
     ) -> list[tuple[Operand, CbTile | DstTile]]:
         """Return operands of a kernel and where their tiles are."""
         found: list[tuple[Operand, CbTile | DstTile]] = []
@@ -255,7 +265,7 @@ class _Writer:
         self.code.emit(Map(kernel, dst, tuple(place for _, place in operands)))
 
     def pack(
-        self, register: int, offset: Affine, counters: Sequence[Counter], here: dict[int, int], inner: Sequence[Term]
+        self, register: int, offset: Affine, counters: Sequence[Counter], here: dict[int, int], inner: Sequence[Step]
     ) -> None:
         mask = self.frame.out_mask(counters[: self.frame.rank], here, inner)
         self.code.emit(Pack(register, self.frame.out_cb, offset, accumulate=False, mask=mask))

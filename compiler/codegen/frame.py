@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from compiler.codegen.code import Counter, Term, affine
+from compiler.codegen.code import Counter, Step, Term, affine
 from compiler.codegen.plan import StagePlan
 from compiler.numerics import TILE, TileGrid
 from compiler.partition.nest import GatherBody, Nest, Workload
@@ -83,8 +83,8 @@ class Frame:
             step *= extent
         return tuple(reversed(strides))
 
-    def page(self, number: int, counters: Sequence[Counter], inner: Sequence[Term]) -> Affine:
-        """Page of operand `number` in its tensor; `inner` adds (axis, counter) for loops inside the block."""
+    def page(self, number: int, counters: Sequence[Counter], inner: Sequence[Step]) -> Affine:
+        """Page of operand `number` in its tensor; `inner` are the loops inside the block."""
         access = self.nest.operands[number]
         base = access.offset + sum(s * low for s, (low, _) in zip(access.strides, self.box, strict=True))
         level = self.stage.operands[number].level
@@ -92,15 +92,17 @@ class Frame:
             (access.strides[loop.axis] * loop.step, counter)
             for loop, counter in zip(self.loops[:level], counters, strict=False)
         ]
-        return affine(base, terms + [(access.strides[axis], counter) for axis, counter in inner])
+        return affine(base, terms + [(access.strides[axis] * tiles, counter) for axis, tiles, counter in inner])
 
     def used_at(
-        self, number: int, counters: Sequence[Counter], constants: dict[int, int], inner: Sequence[Term]
+        self, number: int, counters: Sequence[Counter], constants: dict[int, int], inner: Sequence[Step]
     ) -> Affine:
         """Page of operand `number` in its cb, from the read pointer, for the iteration that `counters` (of the loops
-        inside its level), `constants` (tiles by axis) and `inner` ((axis, counter) pairs) point to."""
+        inside its level), `constants` (tiles by axis) and the loops `inner` point to."""
         strides = self.local_strides(number)
-        terms = self.block_terms(number, counters) + [(strides[axis], counter) for axis, counter in inner]
+        terms = self.block_terms(number, counters) + [
+            (strides[axis] * tiles, counter) for axis, tiles, counter in inner
+        ]
         return affine(sum(strides[axis] * tiles for axis, tiles in constants.items()), terms)
 
     def block_terms(self, number: int, counters: Sequence[Counter]) -> list[Term]:
@@ -110,7 +112,7 @@ class Frame:
         inside = list(zip(self.loops, counters, strict=False))[level:]
         return [(strides[loop.axis] * loop.step, counter) for loop, counter in inside]
 
-    def out_page(self, counters: Sequence[Counter], inner: Sequence[Term]) -> Affine:
+    def out_page(self, counters: Sequence[Counter], inner: Sequence[Step]) -> Affine:
         """Page of the result in its tensor."""
         strides = TileGrid(self.nest.shape).strides
         base = sum(stride * low for stride, (low, _) in zip(strides, self.box, strict=False))
@@ -118,18 +120,18 @@ class Frame:
             (strides[loop.axis] * loop.step, counter)
             for loop, counter in zip(self.loops[: self.unit_level], counters, strict=False)
         ]
-        return affine(base, terms + [(strides[axis], counter) for axis, counter in inner])
+        return affine(base, terms + [(strides[axis] * tiles, counter) for axis, tiles, counter in inner])
 
     def tile_coordinate(
-        self, axis: int, counters: Sequence[Counter], constants: dict[int, int], inner: Sequence[Term]
+        self, axis: int, counters: Sequence[Counter], constants: dict[int, int], inner: Sequence[Step]
     ) -> Affine:
         """Tile coordinate along `axis` of the iteration at hand."""
         loop = self.loops[axis]
         terms = [(loop.step, counters[axis])] if axis < len(counters) else []
-        terms += [(1, counter) for where, counter in inner if where == axis]
+        terms += [(tiles, counter) for where, tiles, counter in inner if where == axis]
         return affine(self.box[axis][0] + constants.get(axis, 0), terms)
 
-    def out_mask(self, counters: Sequence[Counter], constants: dict[int, int], inner: Sequence[Term]) -> Mask | None:
+    def out_mask(self, counters: Sequence[Counter], constants: dict[int, int], inner: Sequence[Step]) -> Mask | None:
         """The mask of a tile of the result, None where every tile is full."""
         *_, rows, columns = TileGrid(self.nest.shape).matrix_shape
         if rows % TILE == 0 and columns % TILE == 0:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-from compiler.codegen.code import CodeBuilder, Counter, Term, affine
+from compiler.codegen.code import CodeBuilder, Counter, Step, affine
 from compiler.codegen.frame import Frame
 from compiler.codegen.plan import Share
 from compiler.partition.stages import deliveries
@@ -101,13 +101,13 @@ def _read_block(
     noc = frame.names.nocs[frame.plan.loads[number]]
     strides = frame.local_strides(number)
     with ExitStack() as stack:
-        inner: list[Term] = [
-            (axis, stack.enter_context(code.loop(extent))) for axis, extent in enumerate(extents) if extent > 1
+        inner: list[Step] = [
+            (axis, 1, stack.enter_context(code.loop(extent))) for axis, extent in enumerate(extents) if extent > 1
         ]
         page = frame.page(number, counters, inner)
         if plan.from_l1:
             code.emit(Await(tensor, page))
-        offset = affine(0, [(strides[axis], counter) for axis, counter in inner])
+        offset = affine(0, [(strides[axis], counter) for axis, _, counter in inner])
         code.emit(Read(number, offset, tensor, page, noc))
     code.emit(Barrier())
 
@@ -132,7 +132,7 @@ def _drain(frame: Frame, code: CodeBuilder, counters: Sequence[Counter]) -> None
     if stage.to_dram:
         width = frame.unit_width
         with code.loop(frame.unit // width) as row, code.loop(width) as column:
-            page = frame.out_page(counters, [(frame.rank - 2, row), (frame.rank - 1, column)])
+            page = frame.out_page(counters, [(frame.rank - 2, 1, row), (frame.rank - 1, 1, column)])
             offset = affine(0, [(width, row), (1, column)])
             code.emit(Write(frame.out_cb, offset, frame.names.dram[storage], page, frame.names.nocs[plan.store]))
         if not frame.keeps:
@@ -153,7 +153,7 @@ def _gather(frame: Frame, code: CodeBuilder) -> None:
         code.emit(Reserve(frame.out_cb, frame.unit))
         width = frame.unit_width
         with code.loop(frame.unit // width) as row, code.loop(width) as column:
-            page = frame.out_page(counters, [(frame.rank - 2, row), (frame.rank - 1, column)])
+            page = frame.out_page(counters, [(frame.rank - 2, 1, row), (frame.rank - 1, 1, column)])
             offset = affine(0, [(width, row), (1, column)])
             code.emit(Gather(frame.out_cb, offset, tensor, index_map, page, noc))
         code.emit(Barrier(), Push(frame.out_cb, frame.unit))

@@ -5,10 +5,11 @@ as slow as the first (which holds the largest block), and a stage's threads over
 there.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, prod
 
 from compiler.numerics import DType
+from compiler.numerics.expr import identity
 from compiler.numerics.layout import page_bytes
 from compiler.partition.nest import ContractBody, GatherBody, MapBody, Nest, ReduceBody, Workload
 from compiler.partition.stages import Loop, Sharing, Stage, deliveries, has_partials, load_extents, loops
@@ -77,7 +78,10 @@ def _products(machine: Machine, nest: Nest, body: ContractBody, nest_loops: tupl
     height, width = register_block(machine, rows, columns)
     block = matmul_cost(machine, body.dtype, height, width, inner).times(rows // height * columns // width)
     if has_partials(machine, nest, nest_loops):
-        block += pack_cost(machine, DType.F32, accumulate=True).times(rows * columns)
+        reload = map_cost(machine, identity(DType.F32), (DType.F32,))
+        # Unpack is at most one instruction ahead of math, so taking up a register block again hides nothing but itself.
+        reload = replace(reload, math=max(reload.math, reload.unpack))
+        block += (reload + pack_cost(machine, DType.F32, accumulate=False)).times(rows * columns)
     return block.times(prod(loop.count for loop in nest_loops))
 
 
