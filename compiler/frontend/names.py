@@ -29,7 +29,7 @@ class _Checker:
     """Walks one module and collects problems."""
 
     def __init__(self, module: ast.Module, library: Mapping[str, ast.Function]) -> None:
-        self.ast = module
+        self.tree = module
         self.functions = {**library, **{function.name.text: function for function in module.functions}}
         self.dims = {dim.name.text: dim.name.span for dim in module.dims}
         self.variables: frozenset[str] = frozenset()
@@ -41,22 +41,22 @@ class _Checker:
 
     def module(self) -> None:
         for kind, names in (
-            ("size", [dim.name for dim in self.ast.dims]),
-            ("function", [function.name for function in self.ast.functions]),
-            ("program", [program.name for program in self.ast.programs]),
+            ("size", [dim.name for dim in self.tree.dims]),
+            ("function", [function.name for function in self.tree.functions]),
+            ("program", [program.name for program in self.tree.programs]),
         ):
             self.distinct(kind, names)
         known: set[str] = set()
-        for dim in self.ast.dims:
+        for dim in self.tree.dims:
             self.expression(dim.value, known)
             known.add(dim.name.text)
-        for function in self.ast.functions:
+        for function in self.tree.functions:
             if function.name.text in BUILTINS:
                 message = f"`{function.name.text}` is built in and cannot be defined"
                 self.report("E0203", message, Label(function.name.span), helps=("choose another name",))
             self.definition(function, {name.text for name in function.type_variables})
             self.type_variables(function)
-        for program in self.ast.programs:
+        for program in self.tree.programs:
             self.definition(program, set())
         self.recursion()
 
@@ -83,7 +83,7 @@ class _Checker:
                 message = f"the parameter `{parameter.name.text}` has the name of a size"
                 self.report("E0211", message, Label(parameter.name.span), *labels)
         for result in item.results:
-            self.type(result.type, scope)
+            self.type_node(result.type, scope)
             if isinstance(item, ast.Program):
                 self.no_rest(result.type)
         self.body(item, sizes)
@@ -102,7 +102,7 @@ class _Checker:
                 message = f"a `{CONST}` parameter is a number and has no axes"
                 self.report("E0205", message, Label(parameter.type.span))
         else:
-            self.type(parameter.type, scope)
+            self.type_node(parameter.type, scope)
         if parameter.default is not None:
             self.expression(parameter.default, set(self.dims))
             if not _is_const(parameter):
@@ -127,7 +127,7 @@ class _Checker:
                 message = "the shapes of a program are known, but `...` leaves axes open"
                 self.report("E0305", message, Label(extent.span), helps=("name the extents",))
 
-    def type(self, type: ast.Type, scope: set[str]) -> None:
+    def type_node(self, type: ast.Type, scope: set[str]) -> None:
         element = type.element
         if element.text not in DTYPES and element.text not in self.variables:
             helps = did_you_mean(element.text, {*DTYPES, *self.variables})
@@ -295,7 +295,7 @@ class _Checker:
 
     def recursion(self) -> None:
         """Report each function that calls itself, directly or through others, once per cycle."""
-        calls = {f.name.text: list(_calls(f)) for f in self.ast.functions}
+        calls = {f.name.text: list(_calls(f)) for f in self.tree.functions}
         done: set[str] = set()
         for root in calls:
             way: list[str] = []

@@ -50,7 +50,7 @@ class _Converter:
             "attribute": self.attribute,
             "call": self.call,
             "reduction": self.reduction,
-            "tuple": self.tuple,
+            "tuple": self.tuple_node,
         }
 
     def module(self, tree: Tree[Token]) -> ast.Module:
@@ -104,7 +104,7 @@ class _Converter:
         return ast.Parameter(
             self.name(name),
             ast.Mode(str(mode)) if mode is not None else None,
-            type=self.type(type),
+            type=self.type_node(type),
             default=self.root(default) if default is not None else None,
             span=self.span(tree),
         )
@@ -114,9 +114,9 @@ class _Converter:
 
     def result(self, tree: Tree[Token]) -> ast.Result:
         name, type = tree.children
-        return ast.Result(self.name(name) if name is not None else None, self.type(type))
+        return ast.Result(self.name(name) if name is not None else None, self.type_node(type))
 
-    def type(self, tree: _Part) -> ast.Type:
+    def type_node(self, tree: _Part) -> ast.Type:
         assert isinstance(tree, Tree)
         element, extents = tree.children
         items = tuple(self.extent(part) for part in extents.children) if isinstance(extents, Tree) else ()
@@ -244,7 +244,7 @@ class _Converter:
             self.problems.append(Diagnostic("E0102", message, (Label(value.span),), helps=helps))
         return ast.Reduction(call.function, indices, value, self.span(tree))
 
-    def tuple(self, tree: Tree[Token]) -> ast.Tuple:
+    def tuple_node(self, tree: Tree[Token]) -> ast.Tuple:
         return ast.Tuple(tuple(self.expression(part) for part in tree.children), self.span(tree))
 
     def name(self, token: _Part) -> ast.Name:
