@@ -6,7 +6,7 @@ from importlib import resources
 
 from emulator.engine import columns as c
 from emulator.engine.events import drop_first
-from emulator.engine.native import entry, jit
+from emulator.engine.native import entry, merged
 from emulator.engine.network import cross, eject
 from emulator.engine.state import State
 from emulator.engine.threads import run_thread
@@ -15,7 +15,7 @@ from emulator.engine.views import state_at
 from emulator.engine.waking import pages_changed
 
 
-@jit
+@merged
 def handle(s: State, now: int, event: int, first: int, second: int) -> None:
     """Do what an event says."""
     if event == c.CROSSED:

@@ -20,6 +20,11 @@ def inlined(function: F) -> F:
     return cast(F, njit(error_model="numpy", no_cpython_wrapper=True, forceinline=True)(function))
 
 
+def merged(function: F) -> F:
+    """Compile as a part of its one caller: for functions that stand alone only to be read."""
+    return cast(F, njit(error_model="numpy", inline="always")(function))
+
+
 def entry(function: F) -> F:
     """Compile as an entry of the engine, and keep the native code in numba's cache on disk."""
     return cast(F, njit(error_model="numpy", cache=True)(function))

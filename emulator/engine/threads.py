@@ -5,7 +5,7 @@ from emulator.engine.compute import execute
 from emulator.engine.events import is_next, schedule
 from emulator.engine.gathering import gather
 from emulator.engine.memory import consumed_page, mark, page_memory, produced_page
-from emulator.engine.native import inlined, jit
+from emulator.engine.native import inlined, jit, merged
 from emulator.engine.state import State, evaluate, stop
 from emulator.engine.transfers import (
     increment,
@@ -238,7 +238,7 @@ def close_loop(s: State, thread: int, i: int) -> int:
     return body
 
 
-@jit
+@merged
 def _on_buffer(s: State, now: int, thread: int, i: int) -> int:
     op, pages = s.code[i, c.OP], s.code[i, c.A + 1]
     buffer = s.first_buffer[thread // 3] + s.code[i, c.A]
@@ -251,7 +251,7 @@ def _on_buffer(s: State, now: int, thread: int, i: int) -> int:
     return pop(s, now, thread, buffer, pages)
 
 
-@jit
+@merged
 def _on_network(s: State, now: int, thread: int, i: int) -> int:
     op = s.code[i, c.OP]
     if op == c.OP_READ:
@@ -282,7 +282,7 @@ def finish(s: State, now: int, thread: int) -> None:
     s.control[c.LAST] = max(s.control[c.LAST], drained)
 
 
-@jit
+@merged
 def step(s: State, now: int, thread: int) -> int:
     """Run one instruction; return when the thread can go on, or `AGAIN`."""
     row = s.threads[thread]
