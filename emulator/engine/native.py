@@ -27,7 +27,7 @@ def merged(function: F) -> F:
 
 def entry(function: F) -> F:
     """Compile as an entry of the engine, and keep the native code in numba's cache on disk."""
-    return cast(F, njit(error_model="numpy", cache=True)(function))
+    return cast(F, njit(error_model="numpy", cache=True, nogil=True)(function))
 
 
 @intrinsic
