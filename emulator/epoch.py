@@ -1,6 +1,7 @@
 """One epoch on the engine: tables in, profile out."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from emulator.layout import (
     constants,
     most_packets,
     network_tables,
+    position_number,
     set_tables,
     tensor_tables,
 )
@@ -54,56 +56,25 @@ class Epoch:
 
     @classmethod
     def prepare(cls, image: im.Image, number: int, dram: Dram, l1: L1, compiler: Compiler) -> "Epoch":
-        machine, epoch = image.machine, image.epochs[number]
+        epoch = image.epochs[number]
         lists = Lists()
         index_maps = {i: lists.add_map(index_map) for i, index_map in enumerate(image.index_maps)}
         code = encode_programs(image, epoch, index_maps)
-        network = network_tables(machine, epoch)
-        tensors, pages = tensor_tables(image, number, dram, lists)
-        buffers, first_buffer = buffer_tables(machine, epoch)
-        sets, members = set_tables(epoch)
+        network = network_tables(image.machine, epoch)
         l1.written[:] = 0
-        cores, slack = len(machine.cores), most_packets(machine, epoch, code)
-        operands = max((len(kernel.operands) for kernel in image.kernels), default=0)
-        registers = np.zeros(cores * machine.compute.dst_tiles * TILE_ELEMENTS, np.int32)
-        links = len(network.links)
-        state = State(
-            control=np.zeros(c.CONTROL_COLUMNS, np.int64),
-            constants=constants(machine, dram.stride, links, slack, len(sets)),
-            heap=np.zeros((4 * slack + 1024, c.HEAP_COLUMNS), np.int64),
-            packets=np.zeros((0, c.PACKET_COLUMNS), np.int64),
-            payload=np.zeros(0, np.uint8),
-            threads=np.zeros((3 * cores, c.THREAD_COLUMNS), np.int64),
-            cycles=np.zeros((3 * cores, c.CYCLE_COLUMNS), np.int64),
-            code=table(code.rows, c.CODE_COLUMNS),
-            spent=np.zeros((len(code.rows) + 1, c.SPENT_COLUMNS), np.int64),
-            affines=table(code.affines, c.AFFINE_COLUMNS),
-            operands=table(code.operands, c.OPERAND_COLUMNS),
-            buffers=buffers,
-            first_buffer=first_buffer,
-            semaphores=np.zeros(cores * machine.semaphores, np.int64),
-            tensors=tensors,
-            pages=pages,
-            lists=np.array(lists.items or [0], np.int64),
-            members=members,
-            sets=sets,
-            unicast=network.unicast,
-            multicast=network.multicast,
-            trees=network.trees,
-            resources=np.zeros((links + network.ports, c.RESOURCE_COLUMNS), np.int64),
-            unordered=np.zeros((6 * cores * cores, c.UNORDERED_COLUMNS), np.int64),
-            position=np.array([coord.y * machine.columns + coord.x for coord in machine.cores], np.int64),
-            channels=np.zeros((len(machine.dram.channels), c.CHANNEL_COLUMNS), np.int64),
-            streams=np.zeros((len(image.tensors) + 1, c.STREAM_COLUMNS), np.int64),
-            kernels=np.array(compiler.addresses(code.kernels) or [0], np.int64),
-            arguments=np.zeros(8 + machine.compute.dst_tiles + operands, np.int64),
-            l1=l1.memory,
-            l1_written=l1.written,
-            dram=dram.memory,
-            dram_written=dram.written,
-            registers=registers,
-            scratch=np.zeros((machine.compute.dst_tiles + 1) * TILE_ELEMENTS, np.float32),
-        )
+        slack = most_packets(image.machine, epoch, code)
+        tables = {
+            **_fresh_tables(image, slack),
+            **_code_tables(code, compiler),
+            **_place_tables(image, number, dram, lists),
+            **_network_tables(network),
+            "constants": constants(image.machine, dram.stride, len(network.links), slack, max(1, len(epoch.core_sets))),
+            "l1": l1.memory,
+            "l1_written": l1.written,
+            "dram": dram.memory,
+            "dram_written": dram.written,
+        }
+        state = State(**tables)
         _set_addresses(state)
         _start_threads(state, epoch, code)
         return cls(image, number, code, network, _grown(state, 4 * slack + 1024))
@@ -120,6 +91,66 @@ class Epoch:
         if state.control[c.STATUS] != c.RUN or blocked:
             raise fault_of(self.image, self.number, self.code, state, blocked)
         return profile_of(self.image, self.code, self.network, state, start)
+
+
+def _fresh_tables(image: im.Image, slack: int) -> dict[str, Any]:
+    """Tables that start empty."""
+    machine = image.machine
+    cores, registers = len(machine.cores), machine.compute.dst_tiles
+    operands = max((len(kernel.operands) for kernel in image.kernels), default=0)
+    return {
+        "control": np.zeros(c.CONTROL_COLUMNS, np.int64),
+        "heap": np.zeros((4 * slack + 1024, c.HEAP_COLUMNS), np.int64),
+        "packets": np.zeros((0, c.PACKET_COLUMNS), np.int64),
+        "payload": np.zeros(0, np.uint8),
+        "threads": np.zeros((3 * cores, c.THREAD_COLUMNS), np.int64),
+        "cycles": np.zeros((3 * cores, c.CYCLE_COLUMNS), np.int64),
+        "semaphores": np.zeros(cores * machine.semaphores, np.int64),
+        "unordered": np.zeros((6 * cores * cores, c.UNORDERED_COLUMNS), np.int64),
+        "channels": np.zeros((len(machine.dram.channels), c.CHANNEL_COLUMNS), np.int64),
+        "streams": np.zeros((len(image.tensors) + 1, c.STREAM_COLUMNS), np.int64),
+        "arguments": np.zeros(8 + registers + operands, np.int64),
+        "registers": np.zeros(cores * registers * TILE_ELEMENTS, np.int32),
+        "scratch": np.zeros((registers + 1) * TILE_ELEMENTS, np.float32),
+    }
+
+
+def _code_tables(code: Code, compiler: Compiler) -> dict[str, Any]:
+    """Instructions and the native code that they call."""
+    return {
+        "code": table(code.rows, c.CODE_COLUMNS),
+        "spent": np.zeros((len(code.rows) + 1, c.SPENT_COLUMNS), np.int64),
+        "affines": table(code.affines, c.AFFINE_COLUMNS),
+        "operands": table(code.operands, c.OPERAND_COLUMNS),
+        "kernels": np.array(compiler.addresses(code.kernels) or [0], np.int64),
+    }
+
+
+def _place_tables(image: im.Image, number: int, dram: Dram, lists: Lists) -> dict[str, Any]:
+    """Tensors, cbs and core sets: what instructions name."""
+    machine, epoch = image.machine, image.epochs[number]
+    tensors, pages = tensor_tables(image, number, dram, lists)
+    buffers, first_buffer = buffer_tables(machine, epoch)
+    sets, members = set_tables(epoch)
+    return {
+        "tensors": tensors,
+        "pages": pages,
+        "lists": np.array(lists.items or [0], np.int64),
+        "buffers": buffers,
+        "first_buffer": first_buffer,
+        "sets": sets,
+        "members": members,
+        "position": np.array([position_number(machine, coord) for coord in machine.cores], np.int64),
+    }
+
+
+def _network_tables(network: Network) -> dict[str, Any]:
+    return {
+        "unicast": network.unicast,
+        "multicast": network.multicast,
+        "trees": network.trees,
+        "resources": np.zeros((len(network.links) + network.ports, c.RESOURCE_COLUMNS), np.int64),
+    }
 
 
 def _set_addresses(state: State) -> None:

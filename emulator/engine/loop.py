@@ -5,12 +5,12 @@ from hashlib import sha256
 from importlib import resources
 
 from emulator.engine import columns as c
+from emulator.engine.arrivals import arrive, leave
 from emulator.engine.events import drop_first
 from emulator.engine.native import entry, merged
 from emulator.engine.network import cross, eject
 from emulator.engine.state import State
 from emulator.engine.threads import run_thread
-from emulator.engine.transfers import arrive, leave
 from emulator.engine.views import state_at
 from emulator.engine.waking import pages_changed
 
