@@ -30,8 +30,8 @@ class RunResult:
 def run(image: Image, tensors: Mapping[str, NDArray[Any]], cache: Path | None = None) -> RunResult:
     """Run `image` on `tensors`: every input and weight by name, in its type and shape.
 
-    `cache` is a folder for compiled tile kernels; without one they are compiled anew. Raises `DiagnosticError` (E0510
-    a tensor is missing, E0511 one is unknown, E0512 one has the wrong type, E0513 the wrong shape) and
+    `cache` is a folder for compiled tile kernels; without one they are compiled anew. Raises `DiagnosticError` (E0514
+    a tensor is missing, E0515 one is unknown, E0516 one has the wrong type, E0517 the wrong shape) and
     `emulator.faults.Fault`.
     """
     check_fed(image, tensors)
@@ -75,7 +75,7 @@ def check_fed(image: Image, tensors: Mapping[str, NDArray[Any]]) -> None:
     """Raise `DiagnosticError` unless `tensors` are exactly the inputs and weights of the image."""
     declared = {tensor.name: tensor for tensor in image.tensors if tensor.role in FED}
     found = [
-        Diagnostic("E0511", f"`{image.name}` has no input or weight `{name}`")
+        Diagnostic("E0515", f"`{image.name}` has no input or weight `{name}`")
         for name in tensors
         if name not in declared
     ]
@@ -88,9 +88,9 @@ def check_fed(image: Image, tensors: Mapping[str, NDArray[Any]]) -> None:
 def _mismatches(image: Image, tensor: Tensor, array: NDArray[Any] | None) -> list[Diagnostic]:
     expected = f"{tensor.dtype.value}{list(tensor.shape)}"
     if array is None:
-        return [Diagnostic("E0510", f"`{image.name}` needs `{tensor.name}`, {expected}")]
+        return [Diagnostic("E0514", f"`{image.name}` needs `{tensor.name}`, {expected}")]
     if array.dtype != tensor.dtype.numpy:
-        return [Diagnostic("E0512", f"`{tensor.name}` is {expected}, but the array holds {array.dtype}")]
+        return [Diagnostic("E0516", f"`{tensor.name}` is {expected}, but the array holds {array.dtype}")]
     if array.shape != tensor.shape:
-        return [Diagnostic("E0513", f"`{tensor.name}` is {expected}, but the array has shape {list(array.shape)}")]
+        return [Diagnostic("E0517", f"`{tensor.name}` is {expected}, but the array has shape {list(array.shape)}")]
     return []

@@ -109,10 +109,10 @@ def test_a_deadlock_names_every_blocked_thread_and_what_it_waits_for() -> None:
 @pytest.mark.parametrize(
     ("fed", "code"),
     [
-        ({}, "E0510"),
-        ({"x": X, "z": X}, "E0511"),
-        ({"x": X.astype(np.float64)}, "E0512"),
-        ({"x": X.T.copy()}, "E0513"),
+        ({}, "E0514"),
+        ({"x": X, "z": X}, "E0515"),
+        ({"x": X.astype(np.float64)}, "E0516"),
+        ({"x": X.T.copy()}, "E0517"),
     ],
 )
 def test_wrong_tensors(fed: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]], code: str) -> None:
