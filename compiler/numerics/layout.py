@@ -7,6 +7,7 @@ zero; everything that writes a tile keeps them so.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 
 import numpy as np
@@ -40,8 +41,7 @@ class TileGrid:
 
     @property
     def dims(self) -> tuple[int, ...]:
-        *lead, rows, columns = self.matrix_shape
-        return (*lead, tiles(rows), tiles(columns))
+        return _tile_dims(self.shape)
 
     @property
     def pages(self) -> int:
@@ -52,6 +52,13 @@ class TileGrid:
         """Page-number step per axis of `dims`."""
         dims = self.dims
         return tuple(prod(dims[axis + 1 :]) for axis in range(len(dims)))
+
+
+@lru_cache(maxsize=4096)
+def _tile_dims(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Cached: partitioning asks for the same few shapes tens of thousands of times."""
+    *lead, rows, columns = TileGrid(shape).matrix_shape
+    return (*lead, tiles(rows), tiles(columns))
 
 
 def page_bytes(dtype: DType) -> int:

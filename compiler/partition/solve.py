@@ -52,6 +52,7 @@ class _Solver:
         self.workload = workload
         self.options = options
         self.known: dict[tuple[int, Context], tuple[Candidate, ...]] = {}
+        self.packable: dict[tuple[tuple[int, int], ...], bool] = {}
         self.readers = _readers(workload)
 
     def run(self) -> StageGraph:
@@ -142,7 +143,11 @@ class _Solver:
             return False
         if semaphores(stages) > self.machine.semaphores:
             return False
-        return fits(self.machine, tuple(Block(str(number), *stage.grid) for number, stage in enumerate(stages)))
+        grids = tuple(sorted(stage.grid for stage in stages))
+        if grids not in self.packable:
+            blocks = tuple(Block(str(number), *grid) for number, grid in enumerate(grids))
+            self.packable[grids] = fits(self.machine, blocks)
+        return self.packable[grids]
 
     def pick(self, choices: Sequence[tuple[Candidate, ...]], cycles: int) -> list[Candidate] | None:
         """Return the smallest candidates that keep within `cycles`, None if there are none or they do not fit the

@@ -100,7 +100,9 @@ def box(nest: Nest, stage: Stage, core: int) -> tuple[tuple[int, int], ...]:
 
 def fitting_step(count: int, limit: int) -> int:
     """Return the largest divisor of `count` that is at most `limit`: blocks never have a remainder."""
-    return next(step for step in range(min(count, limit), 0, -1) if count % step == 0)
+    if limit >= count:
+        return count
+    return next(step for step in range(limit, 0, -1) if count % step == 0)
 
 
 def loops(nest: Nest, stage: Stage, core: int) -> tuple[Loop, ...]:

@@ -10,7 +10,7 @@ from functools import lru_cache
 from compiler.place.problem import Block
 from compiler.target import Machine
 
-SEARCH_NODES = 2000
+SEARCH_NODES = 300
 """Placements that the exhaustive search tries after the greedy orders have failed."""
 
 
