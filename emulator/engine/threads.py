@@ -25,7 +25,7 @@ AGAIN = -1
 
 @jit
 def reserve(s: State, now: int, thread: int, buffer: int, pages: int) -> int:
-    """Wait for free pages of a ring; see `Reserve`."""
+    """Wait for free pages of a ring; what they held is no longer valid."""
     row = s.buffers[buffer]
     if pages > row[c.CAPACITY]:
         stop(s, c.FAULT_CAPACITY, thread, buffer, pages, row[c.CAPACITY])
@@ -33,6 +33,10 @@ def reserve(s: State, now: int, thread: int, buffer: int, pages: int) -> int:
     if pages_free(s, buffer) < pages:
         block(s, now, thread, c.WAIT_RESERVE, buffer, pages)
         return AGAIN
+    for page in range(row[c.RESERVED], pages):
+        mark(s.l1_written, page_memory(s, buffer, row[c.WRITTEN_TO], page), row[c.PAGE_BYTES], 0)
+    for page in range(row[c.RESERVED], pages):
+        mark(s.l1_written, page_memory(s, buffer, row[c.WRITTEN_TO], page), row[c.PAGE_BYTES], 0)
     row[c.RESERVED] = max(row[c.RESERVED], pages)
     return now + s.constants[c.CB_OP]
 
@@ -69,14 +73,11 @@ def wait(s: State, now: int, thread: int, buffer: int, pages: int) -> int:
 
 @jit
 def pop(s: State, now: int, thread: int, buffer: int, pages: int) -> int:
-    """Free pages of a ring; the bytes of a stream's are no longer valid."""
+    """Free pages of a ring. Their bytes stay until the room is reserved anew: a multicast of them may be on its way."""
     row = s.buffers[buffer]
     if pages > row[c.WAITED]:
         stop(s, c.FAULT_POP, thread, buffer, pages, row[c.WAITED])
         return AGAIN
-    if not row[c.SHARD]:
-        for page in range(pages):
-            mark(s.l1_written, page_memory(s, buffer, row[c.READ_TO], page), row[c.PAGE_BYTES], 0)
     row[c.WAITED] -= pages
     row[c.READ_TO] += pages
     pages_changed(s, now, thread // 3, buffer)

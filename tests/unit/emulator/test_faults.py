@@ -74,7 +74,7 @@ def test_reading_dram_that_was_never_written() -> None:
         run(h.image(), {"x": X})
 
 
-def test_pages_are_invalid_once_popped() -> None:
+def test_pages_are_invalid_once_reserved_again() -> None:
     """The ring comes round to a page whose old bytes are still there, but nothing new was written."""
     again = (ins.Reserve(0, 1), ins.Push(0, 1))
     h = broken(
