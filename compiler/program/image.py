@@ -111,7 +111,7 @@ class Kernel:
 
 class CbKind(Enum):
     STREAM = "stream"
-    """The ring is reused: a page's bytes are gone once it is popped and pushed again."""
+    """The ring is reused: a page's bytes are gone once its room is reserved again."""
     SHARD = "shard"
     """Exactly `capacity` pages pass through in the epoch, so the ring never wraps: page `j` stays where it was
     pushed to the end of the epoch, although the core's own consumer thread pops it. Other cores may read it."""

@@ -35,8 +35,6 @@ def reserve(s: State, now: int, thread: int, buffer: int, pages: int) -> int:
         return AGAIN
     for page in range(row[c.RESERVED], pages):
         mark(s.l1_written, page_memory(s, buffer, row[c.WRITTEN_TO], page), row[c.PAGE_BYTES], 0)
-    for page in range(row[c.RESERVED], pages):
-        mark(s.l1_written, page_memory(s, buffer, row[c.WRITTEN_TO], page), row[c.PAGE_BYTES], 0)
     row[c.RESERVED] = max(row[c.RESERVED], pages)
     return now + s.constants[c.CB_OP]
 
