@@ -15,6 +15,7 @@ from emulator.faults import UninitializedRead
 from emulator.kernels.compile import Compiler
 from emulator.layout import Dram
 from emulator.profile import EpochProfile, Profile
+from emulator.recording import EpochRecording, Recording
 
 FED = (Role.INPUT, Role.WEIGHT)
 
@@ -25,14 +26,18 @@ class RunResult:
 
     outputs: dict[str, NDArray[Any]]
     profile: Profile
+    recording: Recording | None = None
+    """What happened when, if that was asked for."""
 
 
-def run(image: Image, tensors: Mapping[str, NDArray[Any]], cache: Path | None = None) -> RunResult:
+def run(
+    image: Image, tensors: Mapping[str, NDArray[Any]], cache: Path | None = None, *, record: bool = False
+) -> RunResult:
     """Run `image` on `tensors`: every input and weight by name, in its type and shape.
 
-    `cache` is a folder for compiled tile kernels; without one they are compiled anew. Raises `DiagnosticError` (E0514
-    a tensor is missing, E0515 one is unknown, E0516 one has the wrong type, E0517 the wrong shape) and
-    `emulator.faults.Fault`.
+    `cache` is a folder for compiled tile kernels; without one they are compiled anew. With `record` the result tells
+    what happened when, at some cost in time and memory. Raises `DiagnosticError` (E0514 a tensor is missing, E0515 one
+    is unknown, E0516 one has the wrong type, E0517 the wrong shape) and `emulator.faults.Fault`.
     """
     check_fed(image, tensors)
     dram = Dram.for_image(image)
@@ -43,11 +48,15 @@ def run(image: Image, tensors: Mapping[str, NDArray[Any]], cache: Path | None = 
             dram.store(tensor, constant_array(tensor))
     compiler, l1 = _compiler(cache), L1.for_image(image)
     epochs: list[EpochProfile] = []
+    recordings: list[EpochRecording] = []
     for number in range(len(image.epochs)):
         start = epochs[-1].end + image.machine.core.launch if epochs else 0
-        epochs.append(Epoch.prepare(image, number, dram, l1, compiler).run(start))
+        epoch, recorded = Epoch.prepare(image, number, dram, l1, compiler, record).run(start)
+        epochs.append(epoch)
+        recordings += [recorded] if recorded is not None else []
     profile = Profile(image.machine.clock_ghz, tuple(epochs), image.origins)
-    return RunResult({t.name: _fetch(t, dram, profile) for t in image.tensors if t.role is Role.OUTPUT}, profile)
+    outputs = {t.name: _fetch(t, dram, profile) for t in image.tensors if t.role is Role.OUTPUT}
+    return RunResult(outputs, profile, Recording(tuple(recordings)) if record else None)
 
 
 _COMPILERS: dict[Path | None, Compiler] = {}

@@ -25,6 +25,8 @@ from emulator.layout import (
     set_tables,
     tensor_tables,
 )
+from emulator.recorder import LOG_ROWS, Recorder
+from emulator.recording import EpochRecording
 from emulator.stops import fault_of
 
 TILE_ELEMENTS = 1024
@@ -53,44 +55,66 @@ class Epoch:
     code: Code
     network: Network
     state: State
+    recorder: Recorder | None
 
     @classmethod
-    def prepare(cls, image: im.Image, number: int, dram: Dram, l1: L1, compiler: Compiler) -> "Epoch":
-        epoch = image.epochs[number]
+    def prepare(cls, image: im.Image, number: int, dram: Dram, l1: L1, compiler: Compiler, record: bool) -> "Epoch":
+        machine, epoch = image.machine, image.epochs[number]
         lists = Lists()
         index_maps = {i: lists.add_map(index_map) for i, index_map in enumerate(image.index_maps)}
         code = encode_programs(image, epoch, index_maps)
-        network = network_tables(image.machine, epoch)
+        network = network_tables(machine, epoch)
         l1.written[:] = 0
-        slack = most_packets(image.machine, epoch, code)
+        slack = most_packets(machine, epoch, code)
         tables = {
             **_fresh_tables(image, slack),
             **_code_tables(code, compiler),
             **_place_tables(image, number, dram, lists),
             **_network_tables(network),
-            "constants": constants(image.machine, dram.stride, len(network.links), slack, max(1, len(epoch.core_sets))),
+            "constants": constants(machine, dram.stride, len(network.links), slack, max(1, len(epoch.core_sets))),
+            "log": np.zeros((LOG_ROWS + slack if record else 0, c.LOG_COLUMNS), np.int64),
             "l1": l1.memory,
             "l1_written": l1.written,
             "dram": dram.memory,
             "dram_written": dram.written,
         }
         state = State(**tables)
+        state.control[c.LOG_ROWS] = len(state.log)
         _set_addresses(state)
         _start_threads(state, epoch, code)
-        return cls(image, number, code, network, _grown(state, 4 * slack + 1024))
+        rows = (len(network.links), len(state.channels), len(state.buffers))
+        recorder = Recorder(*rows, code.origins) if record else None
+        return cls(image, number, code, network, _grown(state, 4 * slack + 1024), recorder)
 
-    def run(self, start: int) -> pf.EpochProfile:
+    def run(self, start: int) -> tuple[pf.EpochProfile, EpochRecording | None]:
         """Run to the end; `start` is the cycle at which the programs begin. Raises `Fault`."""
         state = self.state
         run_events(state)
         while state.control[c.STATUS] == c.GROW:
             state.control[c.STATUS] = c.RUN
-            state = _grown(state, 2 * len(state.packets))
+            self._drain(state)
+            if not _has_packets(state):
+                state = _grown(state, 2 * len(state.packets))
             run_events(state)
+        self._drain(state)
         blocked = [t for t in self.code.starts if state.threads[t, c.STATE] != c.DONE]
         if state.control[c.STATUS] != c.RUN or blocked:
             raise fault_of(self.image, self.number, self.code, state, blocked)
-        return profile_of(self.image, self.code, self.network, state, start)
+        profile = profile_of(self.image, self.code, self.network, state, start)
+        return profile, self._recording(state, profile.cycles)
+
+    def _drain(self, state: State) -> None:
+        """Move the log into the recording."""
+        if self.recorder is not None:
+            self.recorder.take(state.log[: state.control[c.LOG_SIZE]])
+            state.control[c.LOG_SIZE] = 0
+
+    def _recording(self, state: State, length: int) -> EpochRecording | None:
+        if self.recorder is None:
+            return None
+        used = [row for row in range(len(self.network.links)) if state.resources[row, c.FLITS]]
+        finish = [int(state.threads[thread, c.FINISH]) for thread in sorted(self.code.starts)]
+        return self.recorder.result(length, used, finish)
 
 
 def _fresh_tables(image: im.Image, slack: int) -> dict[str, Any]:
@@ -188,6 +212,13 @@ def _grown(state: State, rows: int) -> State:
     state.control[c.FREE_PACKETS] += rows - old
     state.control[c.HEAP_ROWS] = len(heap)
     return state._replace(packets=packets, payload=payload, heap=heap)
+
+
+def _has_packets(state: State) -> bool:
+    """Whether what stopped the engine was not a lack of packets or of room for events."""
+    slack = state.constants[c.SLACK]
+    events = state.control[c.HEAP_ROWS] - state.control[c.HEAP_SIZE]
+    return bool(state.control[c.FREE_PACKETS] >= slack and events >= slack)
 
 
 def profile_of(image: im.Image, code: Code, network: Network, state: State, start: int) -> pf.EpochProfile:

@@ -173,7 +173,7 @@ def buffer_tables(machine: Machine, epoch: im.Epoch) -> tuple[Table, Table]:
         for buffer in program.buffers:
             start = program.core * machine.l1_bytes + buffer.address
             shard = int(buffer.kind is im.CbKind.SHARD)
-            rows.append((start, buffer.capacity, page_bytes(buffer.dtype), 0, 0, 0, 0, 0, shard, program.core))
+            rows.append((start, buffer.capacity, page_bytes(buffer.dtype), 0, 0, 0, 0, 0, shard, program.core, -1))
     return table(rows, c.BUFFER_COLUMNS), np.cumsum(first)
 
 

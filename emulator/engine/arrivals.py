@@ -13,6 +13,7 @@ from emulator.engine.events import schedule
 from emulator.engine.memory import check_dram, check_l1, mark
 from emulator.engine.native import inlined, jit
 from emulator.engine.network import inject
+from emulator.engine.record import log_amount, log_arrival
 from emulator.engine.state import State
 from emulator.engine.transfers import UNICAST, find_route, flits_of, free_packet, path_row, take_packet
 from emulator.engine.views import copy_bytes
@@ -24,6 +25,9 @@ def leave(s: State, time: int, row: int) -> None:
     """The source NIU takes packet `row`: its payload is read, and it goes on its way."""
     packet = s.packets[row]
     kind, size = packet[c.KIND], packet[c.SIZE]
+    packet[c.SENT] = time
+    if kind != c.READ_ANSWER and kind != c.ACKNOWLEDGE:
+        packet[c.ISSUED] = time
     slot = row * s.constants[c.PACKET_BYTES]
     if kind == c.READ_ANSWER and packet[c.SOURCE_CHANNEL] >= 0:
         if check_dram(s, packet[c.THREAD], packet[c.SOURCE_MEMORY], size):
@@ -52,6 +56,7 @@ def _serve_channel(s: State, time: int, channel: int, size: int) -> int:
     start: int = max(time, s.channels[channel, c.FREE_AT])
     s.channels[channel, c.FREE_AT] = start + channel_cycles(s, size)
     s.channels[channel, c.REQUESTS] += 1
+    log_amount(s, c.LOG_CHANNEL, start, s.channels[channel, c.FREE_AT], channel, size)
     return start
 
 
@@ -96,7 +101,7 @@ def _complete(s: State, time: int, row: int) -> None:
     free_packet(s, row)
     s.threads[thread, c.OUTSTANDING] -= 1
     if s.threads[thread, c.OUTSTANDING] == 0 and is_blocked(s, thread, c.WAIT_BARRIER):
-        wake(s, time, thread)
+        wake(s, time, thread, thread, s.packets[row, c.ISSUED], s.packets[row, c.GRAIN])
 
 
 @jit
@@ -104,7 +109,7 @@ def _delivered(s: State, time: int, packet: int, core: int) -> None:
     thread = s.packets[packet, c.THREAD]
     s.unordered[path_row(s, thread, s.packets[packet, c.NETWORK], core), c.UNDER_WAY] -= 1
     if is_blocked(s, thread, c.WAIT_ORDER):
-        wake(s, time, thread)
+        wake(s, time, thread, thread, s.packets[packet, c.ISSUED], -1)
 
 
 @jit
@@ -113,7 +118,7 @@ def _deliver(s: State, time: int, row: int, core: int) -> None:
     packet = s.packets[row]
     if packet[c.KIND] == c.INCREMENT:
         s.semaphores[core * s.constants[c.SEMAPHORES] + packet[c.SEM]] += packet[c.AMOUNT]
-        semaphore_changed(s, time, core, packet[c.SEM])
+        semaphore_changed(s, time, core, packet[c.SEM], packet[c.THREAD], packet[c.ISSUED])
     else:
         l1_bytes = s.constants[c.L1_BYTES]
         target = packet[c.SOURCE_MEMORY] % l1_bytes + core * l1_bytes
@@ -130,6 +135,7 @@ def _take_copy(s: State, time: int, row: int, core: int) -> None:
     answer = take_packet(
         s, c.ACKNOWLEDGE, packet[c.THREAD], packet[c.NETWORK], s.position[core], s.packets[row, c.SRC], 0
     )
+    s.packets[answer, c.ISSUED] = s.packets[row, c.ISSUED]
     schedule(s, time + s.constants[c.WRITE_OVERHEAD], c.INJECTED, answer, 0)
     s.packets[row, c.COPIES] -= 1
     if s.packets[row, c.COPIES] == 0:
@@ -140,6 +146,7 @@ def _take_copy(s: State, time: int, row: int, core: int) -> None:
 def arrive(s: State, time: int, row: int, core: int) -> None:
     """The tail of packet `row` is in the NIU of its destination (of `core`, for a multicast)."""
     kind = s.packets[row, c.KIND]
+    log_arrival(s, time, row, s.position[core] if core >= 0 else s.packets[row, c.DST])
     if core >= 0:
         _take_copy(s, time, row, core)
     elif kind == c.READ_REQUEST:

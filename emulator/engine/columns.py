@@ -35,7 +35,11 @@ TILE_OPS: Final = 16
 """Tile products, then fused maps, reductions and packs (four columns)."""
 HEAP_ROWS: Final = 20
 """Events that `heap` has room for."""
-CONTROL_COLUMNS: Final = 21
+LOG_SIZE: Final = 21
+"""Rows of `log` in use."""
+LOG_ROWS: Final = 22
+"""Rows that `log` has; 0 when nothing is to be recorded."""
+CONTROL_COLUMNS: Final = 23
 
 # `constants`: one row, the machine's.
 CORES: Final = 0
@@ -149,7 +153,9 @@ RESERVED: Final = 6
 WAITED: Final = 7
 SHARD: Final = 8
 OF_CORE: Final = 9
-BUFFER_COLUMNS: Final = 10
+PRODUCER: Final = 10
+"""Thread that pushed last."""
+BUFFER_COLUMNS: Final = 11
 
 # `code`: an operation, its costs, then operands `A, A + 1, ...` as the operation lists them.
 OP: Final = 0
@@ -275,7 +281,11 @@ CORE_SET: Final = 16
 """Core set of a multicast, -1 for unicast."""
 GRAIN: Final = 17
 """Tensor that the payload belongs to, -1 for none."""
-PACKET_COLUMNS: Final = 18
+ISSUED: Final = 18
+"""When the command that this packet belongs to, or answers, was handed to its NIU."""
+SENT: Final = 19
+"""When this packet itself was."""
+PACKET_COLUMNS: Final = 20
 
 # `channels`: FREE_AT, then
 READ_BYTES: Final = 1
@@ -310,6 +320,40 @@ SPENT_COLUMNS: Final = 3
 UNDER_WAY: Final = 0
 PATH: Final = 1
 UNORDERED_COLUMNS: Final = 2
+
+# `log`: what it tells, when it began and ended, and about whom; then columns by kind.
+WHAT: Final = 0
+BEGAN: Final = 1
+ENDED: Final = 2
+WHO: Final = 3
+STALL_REASON: Final = 4
+"""A column of `cycles`."""
+STALL_PC: Final = 5
+STALL_CAUSE: Final = 6
+"""The thread whose push, pop or packet ended the stall."""
+STALL_CAUSE_TIME: Final = 7
+"""When it pushed, popped or issued."""
+STALL_TENSOR: Final = 8
+PACKET_KIND: Final = 4
+"""Twice the kind of the packet, plus its network."""
+PACKET_SRC: Final = 5
+"""Position; PACKET_DST likewise."""
+PACKET_DST: Final = 6
+PACKET_SIZE: Final = 7
+PACKET_TENSOR: Final = 8
+AMOUNT_OF: Final = 4
+LOG_COLUMNS: Final = 9
+
+LOG_STALL: Final = 0
+"""WHO is a thread."""
+LOG_PACKET: Final = 1
+"""WHO is the thread that asked for it."""
+LOG_LINK: Final = 2
+"""WHO is a link, the amount is in flits."""
+LOG_CHANNEL: Final = 3
+"""WHO is a DRAM channel, the amount is in bytes."""
+LOG_FILL: Final = 4
+"""WHO is a row of `buffers`, the amount the pages that its consumer has not popped."""
 
 # Roots in `unicast` and `multicast`
 NO_CROSSING: Final = -1

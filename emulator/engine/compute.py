@@ -57,7 +57,7 @@ def charge(s: State, now: int, thread: int, i: int) -> int:
     cycles[c.UNPACK_BUSY] += unpack
     cycles[c.MATH_BUSY] += math
     cycles[c.PACK_BUSY] += pack
-    s.spent[i, c.BUSY_CYCLES] += max(unpack, math, pack)
+    s.spent[i, c.BUSY_CYCLES] += begin + unpack - now
     return begin + unpack
 
 

@@ -9,6 +9,7 @@ from emulator.engine.arrivals import arrive, leave
 from emulator.engine.events import drop_first
 from emulator.engine.native import entry, merged
 from emulator.engine.network import cross, eject
+from emulator.engine.record import has_room
 from emulator.engine.state import State
 from emulator.engine.threads import run_thread
 from emulator.engine.views import state_at
@@ -30,7 +31,7 @@ def handle(s: State, now: int, event: int, first: int, second: int) -> None:
         run_thread(s, now, first)
     else:
         s.buffers[first, c.VISIBLE] += second
-        pages_changed(s, now, s.buffers[first, c.OF_CORE], first)
+        pages_changed(s, now, s.buffers[first, c.OF_CORE], first, s.buffers[first, c.PRODUCER])
 
 
 def _sources() -> int:
@@ -49,9 +50,8 @@ def _compile(sources: int) -> Callable[[int], int]:
 
     def run(addresses: int) -> int:
         s: State = state_at(addresses)
-        slack = s.constants[c.SLACK]
         while s.control[c.HEAP_SIZE] > 0 and s.control[c.STATUS] == c.RUN:
-            if s.control[c.FREE_PACKETS] < slack or s.control[c.HEAP_ROWS] - s.control[c.HEAP_SIZE] < slack:
+            if not has_room(s):
                 s.control[c.STATUS] = c.GROW
                 break
             now, event = s.heap[0, c.TIME], s.heap[0, c.EVENT]
@@ -69,6 +69,7 @@ _run = _compile(_sources())
 
 
 def run_events(s: State) -> None:
-    """Run until no event is left or `STATUS` is not `RUN`; `GROW` asks for a longer `heap` or more `packets`."""
+    """Run until no event is left or `STATUS` is not `RUN`; `GROW` asks for a longer `heap`, more `packets` or an
+    empty `log`."""
     addresses = s.addresses
     _run(addresses.ctypes.data)

@@ -13,6 +13,7 @@ how packets move. Approximations, one sentence each:
 from emulator.engine import columns as c
 from emulator.engine.events import is_next, schedule
 from emulator.engine.native import inlined, jit
+from emulator.engine.record import log_amount
 from emulator.engine.state import State
 
 
@@ -58,7 +59,9 @@ def cross(s: State, time: int, packet: int, crossing: int) -> None:
     hop = s.constants[c.HOP]
     tree = s.packets[packet, c.CORE_SET] >= 0
     while True:
-        head = occupy(s, s.trees[crossing, c.LINK], time, flits, flits) + hop
+        link = s.trees[crossing, c.LINK]
+        head = occupy(s, link, time, flits, flits) + hop
+        log_amount(s, c.LOG_LINK, head - hop, head - hop + flits, link, flits)
         child = s.trees[crossing, c.CHILD]
         if tree and s.trees[crossing, c.MEMBER] >= 0:
             schedule(s, head, c.EJECTED, packet, s.trees[crossing, c.MEMBER])

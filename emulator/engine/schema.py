@@ -48,6 +48,7 @@ SCHEMA = (
     TableShape("l1_written", 0, 1),
     TableShape("dram", 0, 1),
     TableShape("dram_written", 0, 1),
+    TableShape("log", c.LOG_COLUMNS),
     TableShape("registers", 0, 4),
     TableShape("scratch", 0, 4),
 )

@@ -63,6 +63,8 @@ class State(NamedTuple):
     l1_written: Bytes
     dram: Bytes
     dram_written: Bytes
+    log: Table
+    """Empty unless the run is recorded."""
     registers: NDArray[np.int32]
     scratch: NDArray[np.float32]
 

@@ -6,6 +6,7 @@ from emulator.engine.events import is_next, schedule
 from emulator.engine.gathering import gather
 from emulator.engine.memory import consumed_page, mark, page_memory, produced_page
 from emulator.engine.native import inlined, jit, merged
+from emulator.engine.record import has_room
 from emulator.engine.state import State, evaluate, stop
 from emulator.engine.transfers import (
     increment,
@@ -48,6 +49,7 @@ def push(s: State, now: int, thread: int, buffer: int, pages: int) -> int:
         return AGAIN
     row[c.RESERVED] -= pages
     row[c.WRITTEN_TO] += pages
+    row[c.PRODUCER] = thread
     done = now + s.constants[c.CB_OP]
     if row[c.SHARD] and row[c.WRITTEN_TO] > row[c.CAPACITY]:
         stop(s, c.FAULT_SHARD, thread, buffer, 0, 0)
@@ -78,7 +80,7 @@ def pop(s: State, now: int, thread: int, buffer: int, pages: int) -> int:
         return AGAIN
     row[c.WAITED] -= pages
     row[c.READ_TO] += pages
-    pages_changed(s, now, thread // 3, buffer)
+    pages_changed(s, now, thread // 3, buffer, thread)
     return now + s.constants[c.CB_OP]
 
 
@@ -323,9 +325,7 @@ def run_thread(s: State, now: int, thread: int) -> None:
         done = step(s, now, thread)
         if done == AGAIN:
             return
-        slack = s.constants[c.SLACK]
-        room = s.control[c.FREE_PACKETS] >= slack and s.control[c.HEAP_ROWS] - s.control[c.HEAP_SIZE] >= slack
-        if not room or not is_next(s, done):
+        if not has_room(s) or not is_next(s, done):
             s.threads[thread, c.STATE] = c.READY
             schedule(s, done, c.THREAD_STEP, thread, 0)
             return
