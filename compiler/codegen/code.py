@@ -36,15 +36,18 @@ def affine(constant: int, terms: Sequence[Term] = ()) -> Affine:
 
 
 class CodeBuilder:
-    """Collects instructions that all have the same origin."""
+    """Collects instructions with their origin."""
 
     def __init__(self, origin: int) -> None:
-        self._origin = origin
+        self.origin = origin
+        """That of what is emitted from now on."""
         self._instructions: list[Instruction] = []
+        self._origins: list[int] = []
         self._depth = 0
 
     def emit(self, *instructions: Instruction) -> None:
         self._instructions.extend(instructions)
+        self._origins.extend([self.origin] * len(instructions))
 
     @contextmanager
     def loop(self, count: int) -> Iterator[Counter]:
@@ -59,4 +62,4 @@ class CodeBuilder:
         self.emit(End())
 
     def build(self) -> Code:
-        return Code(tuple(self._instructions), (self._origin,) * len(self._instructions))
+        return Code(tuple(self._instructions), tuple(self._origins))

@@ -45,18 +45,20 @@ class KernelTable:
         return self.numbers.setdefault(kernel, len(self.numbers))
 
 
-def compute_code(frame: Frame, kernels: KernelTable, origin: int) -> Code:
-    """Return the compute thread; a gather has none."""
+def compute_code(frame: Frame, kernels: KernelTable, origin: int, finish_origin: int) -> Code:
+    """Return the compute thread; a gather has none. What turns accumulators into results has the origin
+    `finish_origin`."""
     if frame.gathers:
         return Code()
-    writer = _Writer(frame, kernels, origin)
+    writer = _Writer(frame, kernels, origin, finish_origin)
     writer.walk(0, [])
     return writer.code.build()
 
 
 class _Writer:
-    def __init__(self, frame: Frame, kernels: KernelTable, origin: int) -> None:
+    def __init__(self, frame: Frame, kernels: KernelTable, origin: int, finish_origin: int) -> None:
         self.frame = frame
+        self.finish_origin = finish_origin
         self.kernels = kernels
         self.code = CodeBuilder(origin)
         self.rows = frame.loops[frame.rank - 2].step
@@ -78,7 +80,9 @@ class _Writer:
             with self.code.loop(frame.loops[level].count) as counter:
                 self.walk(level + 1, [*counters, counter])
         if level == frame.rank:
+            origin, self.code.origin = self.code.origin, self.finish_origin
             self.finish(counters)
+            self.code.origin = origin
         self.code.emit(*(Pop(number, self.pages(number)) for number in held))
         if level == frame.unit_level:
             self.code.emit(Push(frame.out_cb, frame.unit))

@@ -93,7 +93,7 @@ def emit(machine: Machine, graph: StageGraph, seed: int, progress: Progress = la
         index_maps=tuple(body.index_map for body in bodies if isinstance(body, GatherBody)),
         kernels=tuple(kernels.numbers),
         epochs=tuple(epochs),
-        origins=tuple(Origin(nest.name, nest.span) for nest in workload.nests),
+        origins=_origins(workload),
         sources=workload.sources,
         bound=lower_bound(machine, workload),
     )
@@ -203,6 +203,11 @@ def _tensors(machine: Machine, graph: StageGraph, plans: tuple[EpochPlan, ...], 
     return _Tables(tuple(tensors), dram, tuple(shards))
 
 
+def _origins(workload: Workload) -> tuple[Origin, ...]:
+    """Two origins per nest: number `2 n` for what it combines, `2 n + 1` for how it finishes a result."""
+    return tuple(Origin(nest.name, span) for nest in workload.nests for span in (nest.span, nest.finish_span))
+
+
 def _program(
     machine: Machine,
     workload: Workload,
@@ -222,7 +227,7 @@ def _program(
     return CoreProgram(
         core=plan.cores[core],
         buffers=tuple(buffers),
-        read=read_code(frame, stage.nest),
-        compute=compute_code(frame, kernels, stage.nest),
-        write=write_code(frame, stage.nest),
+        read=read_code(frame, 2 * stage.nest),
+        compute=compute_code(frame, kernels, 2 * stage.nest, 2 * stage.nest + 1),
+        write=write_code(frame, 2 * stage.nest),
     )

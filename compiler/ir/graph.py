@@ -1,6 +1,6 @@
 """The tensor graph: what a program computes, before any thought of a machine."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from math import prod
 from typing import TypeAlias
@@ -86,6 +86,8 @@ class Reduce:
     body: Expr
     epilogue: Expr
     body_inputs: int = 1
+    epilogue_span: Span | None = field(default=None, compare=False, repr=False)
+    """Where the epilogue was asked for, if not where the reduction was: nothing but provenance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,8 @@ class Contract:
     b: str
     out: str
     epilogue: Expr
+    epilogue_span: Span | None = field(default=None, compare=False, repr=False)
+    """As in `Reduce`."""
 
 
 @dataclass(frozen=True, slots=True)

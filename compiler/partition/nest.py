@@ -91,11 +91,13 @@ class Nest:
     """One operation: for every tile of the result, combine over the reduced axes.
 
     The space has the axes of the result's `TileGrid` (the last two are tile rows and columns), then the `reduced` ones
-    (extents in tiles). Strides of operands that only the epilogue uses are 0 along reduced axes.
+    (extents in tiles). Strides of operands that only the epilogue uses are 0 along reduced axes. `finish_span` is where
+    the epilogue was asked for; it equals `span` unless another line of the source was fused in.
     """
 
     name: str
     span: Span | None
+    finish_span: Span | None
     out: int
     shape: tuple[int, ...]
     reduced: tuple[int, ...]

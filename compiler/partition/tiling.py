@@ -126,7 +126,8 @@ class _Tiler:
         name = f"{verb}_{op.id}"
         self.storages.append(Storage(name, op.type.dtype, op.type.shape, Role.TEMPORARY, len(self.nests)))
         out = len(self.storages) - 1
-        self.nests.append(Nest(name, op.span, out, op.type.shape, reduced, operands, body))
+        finish = op.kind.epilogue_span if isinstance(op.kind, Contract | Reduce) else None
+        self.nests.append(Nest(name, op.span, finish or op.span, out, op.type.shape, reduced, operands, body))
         return _View(out, op.type.shape)
 
     def broadcast(self, view: _View, shape: tuple[int, ...], extra_axes: int = 0) -> Access:

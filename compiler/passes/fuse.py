@@ -1,7 +1,7 @@
 """Join elementwise work with the operations around it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from compiler.ir import Contract, Map, Operation, Reduce, TensorGraph
@@ -24,7 +24,8 @@ class Fuse:
 
     A map moves into a consuming map, body or epilogue when that is its only use and both run over the same elements;
     a map of at most two cheap steps on one operand also moves into several consumers, and into one that repeats its
-    elements. A map that is the only use of a reduction or contraction of its own shape becomes part of the epilogue.
+    elements. A map that is the only use of a reduction or contraction of its own shape becomes part of the epilogue;
+    the operation keeps the span of what it accumulates, and its `epilogue_span` is that of the map.
     Every expression keeps at most `max_operands` operands and `max_nodes` steps. Each step rounds as before (see
     `compiler.numerics.expr`), so no bit changes.
 
@@ -85,20 +86,21 @@ class Fuse:
         if not self._fits(joined):
             return None
         inputs = (*producer.inputs[:own], *joined.inputs[1:])
-        return new.emit(_with_epilogue(kind, joined.expr), inputs, op.type, op.span)
+        longer = replace(kind, epilogue=joined.expr, epilogue_span=op.span)
+        return new.emit(longer, inputs, op.type, producer.span)
 
     def _reduce(self, op: Operation, kind: Reduce, new: Rewriter) -> int:
         own = op.inputs[: kind.body_inputs]
         domain = broadcast([new.shape(value) for value in own]) or ()
         body = self._inline(Applied(kind.body, own), domain, new, {}, keep_domain=True)
         epilogue = self._epilogue(op, kind.epilogue, op.inputs[kind.body_inputs :], kind.body.dtype, new)
-        fused = Reduce(kind.kind, kind.axes, body.expr, epilogue.expr, len(body.inputs))
+        fused = replace(kind, body=body.expr, epilogue=epilogue.expr, body_inputs=len(body.inputs))
         return new.emit(fused, (*body.inputs, *epilogue.inputs[1:]), op.type, op.span)
 
     def _contract(self, op: Operation, kind: Contract, new: Rewriter) -> int:
         epilogue = self._epilogue(op, kind.epilogue, op.inputs[2:], _combined(op, new), new)
         inputs = (*op.inputs[:2], *epilogue.inputs[1:])
-        return new.emit(Contract(kind.a, kind.b, kind.out, epilogue.expr), inputs, op.type, op.span)
+        return new.emit(replace(kind, epilogue=epilogue.expr), inputs, op.type, op.span)
 
     def _epilogue(self, op: Operation, expr: Expr, extra: tuple[int, ...], combined: DType, new: Rewriter) -> Applied:
         return self._inline(Applied(expr, (ACCUMULATOR, *extra)), op.type.shape, new, {ACCUMULATOR: combined})
@@ -161,9 +163,3 @@ def _combined(op: Operation, new: Rewriter) -> DType:
     if isinstance(op.kind, Reduce):
         return op.kind.body.dtype
     return accumulator(new.ops[op.inputs[0]].type.dtype)
-
-
-def _with_epilogue(kind: Reduce | Contract, epilogue: Expr) -> Reduce | Contract:
-    if isinstance(kind, Reduce):
-        return Reduce(kind.kind, kind.axes, kind.body, epilogue, kind.body_inputs)
-    return Contract(kind.a, kind.b, kind.out, epilogue)

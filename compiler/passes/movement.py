@@ -1,5 +1,7 @@
 """Identities of reshapes, transposes and slices: operations that move elements and compute nothing."""
 
+from dataclasses import replace
+
 from compiler.ir import Contract, Map, Operation, Reshape, Slice, Transpose, cast_expr
 from compiler.ir.rules import letter_problems
 from compiler.numerics import DType
@@ -59,7 +61,7 @@ def absorb_transpose(op: Operation, new: Rewriter) -> int | None:
                 letters, inputs[side] = candidate, source.inputs[0]
     if tuple(inputs) == op.inputs:
         return None
-    return new.emit(Contract(letters[0], letters[1], op.kind.out, op.kind.epilogue), inputs, op.type, op.span)
+    return new.emit(replace(op.kind, a=letters[0], b=letters[1]), inputs, op.type, op.span)
 
 
 def absorb_cast(op: Operation, new: Rewriter) -> int | None:

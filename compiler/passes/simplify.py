@@ -1,7 +1,7 @@
 """Apply algebraic identities that keep every bit."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from compiler.ir import (
@@ -101,7 +101,7 @@ def _reduce(op: Operation, new: Rewriter) -> int | None:
     if broadcast([new.shape(v) for v in body.inputs]) != broadcast([new.shape(v) for v in op.inputs[:count]]):
         body = Applied(kind.body, op.inputs[:count])
     epilogue = _tidy(kind.epilogue, (ACCUMULATOR, *op.inputs[count:]), new, {ACCUMULATOR: kind.body.dtype})
-    tidy = Reduce(kind.kind, kind.axes, body.expr, epilogue.expr, len(body.inputs))
+    tidy = replace(kind, body=body.expr, epilogue=epilogue.expr, body_inputs=len(body.inputs))
     inputs = body.inputs + epilogue.inputs[1:]
     return None if (tidy, inputs) == (kind, op.inputs) else new.emit(tidy, inputs, op.type, op.span)
 
@@ -111,7 +111,7 @@ def _contract(op: Operation, new: Rewriter) -> int | None:
     kind = op.kind
     combined = {ACCUMULATOR: accumulator(new.ops[op.inputs[0]].type.dtype)}
     epilogue = _tidy(kind.epilogue, (ACCUMULATOR, *op.inputs[2:]), new, combined)
-    tidy = Contract(kind.a, kind.b, kind.out, epilogue.expr)
+    tidy = replace(kind, epilogue=epilogue.expr)
     inputs = op.inputs[:2] + epilogue.inputs[1:]
     return None if (tidy, inputs) == (kind, op.inputs) else new.emit(tidy, inputs, op.type, op.span)
 
