@@ -1,8 +1,10 @@
 """What a run took, and where the time went."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
+from compiler.diagnostics import Span
 from compiler.program.image import Origin
 from compiler.target.machine import Coord
 
@@ -146,3 +148,31 @@ class Profile:
             "epochs": epochs,
             "origins": [asdict(origin) for origin in self.origins],
         }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> "Profile":
+        """The inverse of `to_json`; raises `KeyError`, `TypeError` or `ValueError` for anything else."""
+        if tuple(document["reasons"]) != REASONS:
+            raise ValueError("its reasons of stalls are not those of this version")
+        return _record(cls, document)
+
+
+T = TypeVar("T")
+
+
+def _record(cls: type[T], document: Mapping[str, Any]) -> T:
+    """A dataclass from the dictionary that `asdict` made of it."""
+    hints = get_type_hints(cls)
+    return cls(**{item.name: _value(hints[item.name], document[item.name]) for item in fields(cls)})  # type: ignore[arg-type]
+
+
+def _value(hint: Any, value: Any) -> Any:
+    if get_origin(hint) is tuple:
+        return tuple(_value(get_args(hint)[0], item) for item in value)
+    if hint == Span | None:
+        return None if value is None else _record(Span, value)
+    if is_dataclass(hint):
+        return _record(hint, value)  # type: ignore[arg-type]
+    if not isinstance(value, hint if hint is not float else (int, float)):
+        raise TypeError(f"{value!r} is not of type {hint.__name__}")
+    return value

@@ -75,7 +75,7 @@ class Recording:
 
 def pack_table(table: Ints) -> dict[str, Any]:
     """Columns one after the other, each as differences from row to row, as int64, deflated, in base 64."""
-    columns = table.reshape(len(table), -1).T
+    columns = table.reshape(len(table), int(np.prod(table.shape[1:]))).T
     differences = np.diff(columns, axis=1, prepend=0).astype("<i8")
     data = zlib.compress(differences.tobytes(), 6)
     return {"shape": list(table.shape), "data": base64.b64encode(data).decode()}
