@@ -99,7 +99,7 @@ class Terminal:
 
     def fault(self, category: str, message: str) -> None:
         """Report that the emulated machine stopped."""
-        self.note(f"machine fault: {category}: {message}")
+        self.note(f"machine fault: {message}")
         self.document({"ok": False, "fault": {"category": category, "message": message}})
 
     def internal_error(self, kind: str, message: str, place: str) -> None:
