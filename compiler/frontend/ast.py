@@ -5,7 +5,7 @@ the left operands of `Binary`: a chain `a + b + c` of any length leans left, and
 side in a loop.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
@@ -187,7 +187,47 @@ class Return:
     span: Span
 
 
-Statement: TypeAlias = Assign | IndexAssign | Return
+@dataclass(frozen=True, slots=True)
+class For:
+    """`for name in start:stop:step { ... }`, written out when it is compiled; the span is that of the first line."""
+
+    name: Name
+    range: SliceItem
+    body: tuple["Statement", ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class If:
+    """`if condition { ... } else { ... }`, decided when it is compiled; `else if` is an `If` alone in `otherwise`."""
+
+    condition: Expression
+    body: tuple["Statement", ...]
+    otherwise: tuple["Statement", ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Assert:
+    """`assert condition, "message"`: what sizes must obey."""
+
+    condition: Expression
+    message: str | None
+    span: Span
+
+
+Statement: TypeAlias = Assign | IndexAssign | Return | For | If | Assert
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """`import folder.name`: the functions of the file `folder/name.mesh`."""
+
+    path: tuple[Name, ...]
+    span: Span
+
+    def __str__(self) -> str:
+        return ".".join(part.text for part in self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,12 +259,17 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """One source text: its definitions, each kind in the order of the text."""
+    """One source text: its definitions, each kind in the order of the text.
+
+    `modules` are those of `imports`, in the same order, once they are found.
+    """
 
     source: Source
     dims: tuple[Dim, ...]
     functions: tuple[Function, ...]
     programs: tuple[Program, ...]
+    imports: tuple[Import, ...] = ()
+    modules: tuple["Module", ...] = ()
 
 
 def children(node: Item | Keyword) -> Iterator[Item]:
@@ -260,3 +305,35 @@ def walk(node: Item, enter: Callable[[Item], bool] = lambda node: True) -> Itera
         if enter(current):
             yield current
             stack.extend(reversed(list(children(current))))
+
+
+def statements(body: Sequence[Statement]) -> Iterator[Statement]:
+    """Every statement of a body, those inside of others too, in the order of the text."""
+    for statement in body:
+        yield statement
+        if isinstance(statement, For | If):
+            yield from statements(statement.body)
+        if isinstance(statement, If):
+            yield from statements(statement.otherwise)
+
+
+def expressions(statement: Statement) -> tuple[Item, ...]:
+    """The expressions of one statement, without those of statements inside of it."""
+    match statement:
+        case Assign(_, value) | IndexAssign(_, _, value):
+            return (value,)
+        case Return(values):
+            return values
+        case For():
+            return (statement.range,)
+        case If(condition) | Assert(condition):
+            return (condition,)
+
+
+def targets(body: Sequence[Statement]) -> Iterator[Name]:
+    """The names that a body assigns."""
+    for statement in statements(body):
+        if isinstance(statement, Assign):
+            yield from statement.targets
+        elif isinstance(statement, IndexAssign):
+            yield statement.target

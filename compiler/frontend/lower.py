@@ -2,16 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
 
-from compiler.diagnostics import Diagnostic, DiagnosticError, Label
+from compiler.diagnostics import Diagnostic, DiagnosticError, Label, Span
 from compiler.frontend import ast
 from compiler.frontend.calls import call_builtin, extent_of, integer, misplaced, tensor_operand
 from compiler.frontend.catalog import BUILTINS, CONSTANTS
 from compiler.frontend.context import MAX_LEVELS, MAX_STATEMENTS, Context, did_you_mean, is_library
 from compiler.frontend.contraction import matmul, reduce_product
+from compiler.frontend.control import failed_assertion, loop_range, truth, unassigned
 from compiler.frontend.elementwise import convert, elementwise
-from compiler.frontend.library import library
+from compiler.frontend.library import library, reachable, visible
 from compiler.frontend.reduction import REDUCTIONS, Fold, check_indices, reduce
 from compiler.frontend.shapes import Bounds, Item, Rest, bind, collect, settle, subscript, transpose
 from compiler.frontend.signature import Signature
@@ -24,7 +24,6 @@ MAX_ERRORS = 20
 _SINGLE_RESULT = "out"
 _UNARY = {ast.UnaryOperator.NEG: ScalarOp.NEG, ast.UnaryOperator.NOT: ScalarOp.NOT}
 _BINARY = {op: ScalarOp[op.name] for op in ast.BinaryOperator if op is not ast.BinaryOperator.MATMUL}
-_Definitions: TypeAlias = Mapping[str, ast.Function]
 
 
 def lower(module: ast.Module, program: str | None, sizes: Mapping[str, int]) -> TensorGraph:
@@ -32,17 +31,16 @@ def lower(module: ast.Module, program: str | None, sizes: Mapping[str, int]) -> 
 
     Raises `DiagnosticError` with what is wrong in each statement, one diagnostic per cause.
     """
-    sources = {source.name: source for source in (module.source, library().source)}
+    modules = reachable(module)
     chosen = _choose(module, program)
+    sources = {part.source.name: part.source for part in (*modules.values(), library())}
     ctx = Context(GraphBuilder(chosen.name.text), sources)
-    lowering = Lowering(ctx, _dims(module, ctx, sizes))
-    functions = {**_by_name(library()), **_by_name(module)}
-    lowering.program(chosen, functions)
-    return ctx.builder.build([module.source])
-
-
-def _by_name(module: ast.Module) -> dict[str, ast.Function]:
-    return {function.name.text: function for function in module.functions}
+    scopes = {
+        name: Scope(visible(part), _dims(part, ctx, sizes if part is module else {})) for name, part in modules.items()
+    }
+    scopes[library().source.name] = Scope(visible(library()), {})
+    Lowering(ctx, scopes).program(chosen)
+    return ctx.builder.build([part.source for part in modules.values()])
 
 
 def _choose(module: ast.Module, program: str | None) -> ast.Program:
@@ -76,8 +74,8 @@ def _dims(module: ast.Module, ctx: Context, sizes: Mapping[str, int]) -> dict[st
     for dim in module.dims:
         operand = Operand(Number(sizes.get(dim.name.text, 0)), dim.name.span)
         if dim.name.text not in sizes:
-            frame = Frame({}, values={name: Number(value) for name, value in values.items()})
-            operand = Lowering(ctx, values).operand(dim.value, frame)
+            frame = Frame(scope := Scope({}, values), scope.constants())
+            operand = Lowering(ctx, {}).operand(dim.value, frame)
         values[dim.name.text] = extent_of(ctx, operand)
     return values
 
@@ -86,11 +84,22 @@ def _rebinds(node: ast.Item, name: str) -> bool:
     return isinstance(node, ast.Reduction) and any(index.text == name for index in node.indices)
 
 
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What the definitions of one file see outside of themselves."""
+
+    functions: Mapping[str, ast.Function]
+    dims: Mapping[str, int]
+
+    def constants(self) -> dict[str, Value | None]:
+        return {name: Number(value) for name, value in (CONSTANTS | dict(self.dims)).items()}
+
+
 @dataclass(slots=True)
 class Frame:
     """The names that one body sees; a value of None is one whose statement is wrong."""
 
-    functions: _Definitions
+    scope: Scope
     values: dict[str, Value | None] = field(default_factory=dict)
     indices: dict[str, Index] = field(default_factory=dict)
     dtypes: Mapping[str, DType] = field(default_factory=dict)
@@ -101,14 +110,16 @@ class Frame:
 class Lowering:
     """Walks the statements of one program and of the functions that it calls."""
 
-    def __init__(self, ctx: Context, dims: Mapping[str, int]) -> None:
+    def __init__(self, ctx: Context, scopes: Mapping[str, Scope]) -> None:
         self.ctx = ctx
-        self.dims = dict(dims)
+        self.scopes = scopes
+        """By the name of the source."""
         self.problems: list[Diagnostic] = []
 
-    def program(self, program: ast.Program, functions: _Definitions) -> None:
-        frame = Frame(functions, dict(self.constants()))
-        signature = Signature(self.ctx, lambda extent: self.extent(extent, frame), self.dims)
+    def program(self, program: ast.Program) -> None:
+        scope = self.scopes[program.span.source]
+        frame = Frame(scope, scope.constants())
+        signature = Signature(self.ctx, lambda extent: self.extent(extent, frame), scope.dims)
         for parameter in program.parameters:
             type = TensorType(signature.shape(parameter.type), signature.dtype(parameter.type))
             add = self.ctx.builder.input if parameter.mode is ast.Mode.INPUT else self.ctx.builder.weight
@@ -133,27 +144,30 @@ class Lowering:
             name = declared.name.text if declared.name is not None else plain
             self.ctx.builder.output(name, settle(self.ctx, value, operand.span))
 
-    def constants(self) -> Mapping[str, Value]:
-        return {name: Number(value) for name, value in (CONSTANTS | self.dims).items()}
-
     def body(self, body: Sequence[ast.Statement], frame: Frame) -> list[Operand]:
-        """Run the statements; a wrong one is noted and poisons its names. Raises `Poisoned` without a result."""
+        """Run the statements, of which the last returns. Raises `Poisoned` without a result."""
+        *statements, last = body
+        assert isinstance(last, ast.Return)
+        self.block(statements, frame)
+        try:
+            self.count(last)
+            return [self.operand(value, frame) for value in last.values]
+        except DiagnosticError as error:
+            self.problems += error.diagnostics
+            raise Poisoned from None
+
+    def block(self, body: Sequence[ast.Statement], frame: Frame) -> None:
+        """Run statements; a wrong one is noted and poisons its names."""
         for statement in body:
             levels = self.ctx.levels
             try:
                 self.count(statement)
-                if isinstance(statement, ast.Return):
-                    return [self.operand(value, frame) for value in statement.values]
                 self.statement(statement, frame)
             except (DiagnosticError, Poisoned) as error:
                 self.ctx.levels = levels
                 if isinstance(error, DiagnosticError):
                     self.problems += error.diagnostics
-                if isinstance(statement, ast.Return):
-                    break
-                targets = statement.targets if isinstance(statement, ast.Assign) else (statement.target,)
-                frame.values.update((target.text, None) for target in targets)
-        raise Poisoned
+                frame.values.update((target.text, None) for target in ast.targets([statement]))
 
     def count(self, statement: ast.Statement) -> None:
         self.ctx.statements += 1
@@ -161,15 +175,49 @@ class Lowering:
             message = f"the program has more than {MAX_STATEMENTS} statements when its calls are written out"
             raise self.ctx.error("E0212", message, Label(statement.span))
 
-    def statement(self, statement: ast.Assign | ast.IndexAssign, frame: Frame) -> None:
-        if isinstance(statement, ast.IndexAssign):
-            frame.values[statement.target.text] = self.index_assign(statement, frame)
-        elif len(statement.targets) > 1:
-            assert isinstance(statement.value, ast.Call)
-            for target, operand in zip(statement.targets, self.call(statement.value, frame), strict=True):
-                frame.values[target.text] = operand.value
-        else:
-            frame.values[statement.targets[0].text] = self.expression(statement.value, frame)
+    def statement(self, statement: ast.Statement, frame: Frame) -> None:
+        match statement:
+            case ast.IndexAssign(target):
+                frame.values[target.text] = self.index_assign(statement, frame)
+            case ast.Assign((target,), value):
+                frame.values[target.text] = self.expression(value, frame)
+            case ast.Assign(targets, value):
+                assert isinstance(value, ast.Call)
+                for target, operand in zip(targets, self.call(value, frame), strict=True):
+                    frame.values[target.text] = operand.value
+            case ast.For():
+                self.loop(statement, frame)
+            case ast.If(condition, body, otherwise, span):
+                chosen = truth(self.ctx, self.operand(condition, frame), "`if`")
+                self.nested(body if chosen else otherwise, frame, span)
+            case ast.Assert(condition, message):
+                if not truth(self.ctx, self.operand(condition, frame), "`assert`"):
+                    raise failed_assertion(self.ctx, statement, message, self.known_sizes(condition, frame))
+
+    def loop(self, statement: ast.For, frame: Frame) -> None:
+        """Write out the body for each value of the name, which ends with the loop; stop after one with an error."""
+        name, noted = statement.name.text, len(self.problems)
+        outer = {name: frame.values[name]} if name in frame.values else {}
+        parts = (statement.range.start, statement.range.stop, statement.range.step)
+        for number in loop_range(self.ctx, [self.operand(part, frame) if part else None for part in parts]):
+            frame.values[name] = Number(number)
+            self.count(statement)
+            self.nested(statement.body, frame, statement.span)
+            if len(self.problems) > noted:
+                break
+        frame.values.pop(name, None)
+        frame.values |= outer
+
+    def nested(self, body: Sequence[ast.Statement], frame: Frame, span: Span) -> None:
+        self.deeper(span)
+        self.block(body, frame)
+        self.ctx.levels -= 1
+
+    def known_sizes(self, node: ast.Expression, frame: Frame) -> dict[str, Number]:
+        """The numbers that the names in an expression stand for."""
+        names = dict.fromkeys(part.text for part in ast.walk(node) if isinstance(part, ast.Name))
+        values = {name: frame.values.get(name) for name in names if name not in CONSTANTS}
+        return {name: value for name, value in values.items() if isinstance(value, Number)}
 
     def index_assign(self, statement: ast.IndexAssign, frame: Frame) -> Tensor:
         saved = self.ctx.rest_order
@@ -203,14 +251,17 @@ class Lowering:
 
     def expression(self, node: ast.Expression, frame: Frame) -> Value:
         """The value of an expression."""
+        self.deeper(node.span)
+        value = self.node(node, frame)
+        self.ctx.levels -= 1
+        return value
+
+    def deeper(self, span: Span) -> None:
         self.ctx.levels += 1
         if self.ctx.levels > MAX_LEVELS:
             message = f"expressions and calls are nested more than {MAX_LEVELS} levels deep"
             helps = ("name a part of it in a statement of its own",)
-            raise self.ctx.error("E0106", message, Label(node.span), helps=helps)
-        value = self.node(node, frame)
-        self.ctx.levels -= 1
-        return value
+            raise self.ctx.error("E0106", message, Label(span), helps=helps)
 
     def node(self, node: ast.Expression, frame: Frame) -> Value:
         match node:
@@ -236,6 +287,8 @@ class Lowering:
     def name(self, node: ast.Name, frame: Frame) -> Value:
         if node.text in frame.indices:
             return self.index_value(frame.indices[node.text], node, frame)
+        if node.text not in frame.values:
+            raise unassigned(self.ctx, node)
         value = frame.values[node.text]
         if value is None:
             raise Poisoned
@@ -319,7 +372,8 @@ class Lowering:
         return reduce(self.ctx, fold, Operand(value, body.span), indices, span=node.span)
 
     def single(self, node: ast.Call, frame: Frame) -> Value:
-        if node.function.text in frame.functions and len(frame.functions[node.function.text].results) > 1:
+        function = frame.scope.functions.get(node.function.text)
+        if function is not None and len(function.results) > 1:
             message = f"`{node.function.text}` has several results"
             helps = ("assign them to as many names in a statement of its own: `a, b = ...`",)
             raise self.ctx.error("E0209", message, Label(node.span), helps=helps)
@@ -334,33 +388,30 @@ class Lowering:
         if name in BUILTINS:
             options = {keyword.name.text: self.option(keyword.value, frame) for keyword in node.keywords}
             return [Operand(call_builtin(self.ctx, name, operands, options, node.span), node.span)]
-        function = frame.functions[name]
+        function = frame.scope.functions[name]
         names = [parameter.name.text for parameter in function.parameters]
         given = dict(zip(names, operands, strict=False))
         given |= {keyword.name.text: self.operand(keyword.value, frame) for keyword in node.keywords}
-        return self.write_out(function, given, node, frame)
+        return self.write_out(function, given, node)
 
     def option(self, node: ast.Expression, frame: Frame) -> list[Operand]:
         nodes = node.items if isinstance(node, ast.Tuple) else (node,)
         return [self.operand(item, frame) for item in nodes]
 
-    def write_out(
-        self, function: ast.Function, given: dict[str, Operand], node: ast.Call, frame: Frame
-    ) -> list[Operand]:
+    def write_out(self, function: ast.Function, given: dict[str, Operand], node: ast.Call) -> list[Operand]:
         """Lower a call of a function that is written in the language, and return its results."""
-        own = is_library(function.span)
-        dims = {} if own else self.dims
-        callee = Frame(_by_name(library()) if own else frame.functions, dict(self.constants()))
+        scope = self.scopes[function.span.source]
+        callee = Frame(scope, scope.constants())
         for parameter in function.parameters:
             if parameter.name.text not in given and parameter.default is not None:
                 given[parameter.name.text] = self.operand(parameter.default, callee)
-        signature = Signature(self.ctx, lambda extent: self.extent(extent, callee), dims)
+        signature = Signature(self.ctx, lambda extent: self.extent(extent, callee), scope.dims)
         values = signature.bind(function, given)
         callee.dtypes = signature.dtypes
         callee.values |= {name: Number(extent) for name, extent in signature.sizes.items()}
         callee.values |= values
         signature.check_extents(function, given)
-        with self.ctx.inside(function.name.text, node.span, own):
+        with self.ctx.inside(function.name.text, node.span, is_library(function.span)):
             returned = self.body(function.body, callee)
             pairs = zip(function.results, returned, strict=True)
             return [Operand(signature.check_result(r, value, function.name.text), node.span) for r, value in pairs]

@@ -149,6 +149,10 @@ class _Checker:
         if not any(isinstance(statement, ast.Return) for statement in item.body):
             helps = ("end the body with `return ...`",)
             self.report("E0113", f"`{item.name.text}` returns nothing", Label(item.name.span), helps=helps)
+        for statement in ast.statements(item.body):
+            if isinstance(statement, ast.Return) and statement not in item.body:
+                helps = ("assign to a name in every branch, and return it after the last",)
+                self.report("E0113", "`return` stands inside of another statement", Label(statement.span), helps=helps)
         for statement in item.body:
             if isinstance(statement, ast.Return) and len(statement.values) != len(item.results):
                 values, results = counted(len(statement.values), "value"), counted(len(item.results), "result")
@@ -170,6 +174,23 @@ class _Checker:
                 self.indices(names, len(indices) - len(names), statement.span)
                 self.expression(value, scope, frozenset(name.text for name in names))
                 self.targets([target], scope, sizes)
+            case ast.For(name, range, body):
+                self.expression(range, scope)
+                inner = scope | {name.text}
+                self.block(body, inner, sizes | {name.text})
+                scope |= inner if name.text in scope else inner - {name.text}
+            case ast.If(condition, body, otherwise):
+                self.expression(condition, scope)
+                for branch in (body, otherwise):
+                    inner = set(scope)
+                    self.block(branch, inner, sizes)
+                    scope |= inner
+            case ast.Assert(condition):
+                self.expression(condition, scope)
+
+    def block(self, body: Sequence[ast.Statement], scope: set[str], sizes: set[str]) -> None:
+        for statement in body:
+            self.statement(statement, scope, sizes)
 
     def targets(self, targets: Sequence[ast.Name], scope: set[str], sizes: set[str]) -> None:
         for target in targets:
@@ -327,6 +348,6 @@ def _inferred(parameters: Sequence[ast.Parameter]) -> set[str]:
 
 
 def _calls(function: ast.Function) -> Iterator[ast.Name]:
-    for statement in function.body:
-        for value in statement.values if isinstance(statement, ast.Return) else (statement.value,):
+    for statement in ast.statements(function.body):
+        for value in ast.expressions(statement):
             yield from (node.function for node in ast.walk(value) if isinstance(node, ast.Call))

@@ -39,6 +39,7 @@ class _Converter:
         self.source = source
         self.problems: list[Diagnostic] = []
         self.depth = 0
+        self.blocks = 0
         self.handlers: dict[str, Callable[[Tree[Token]], ast.Expression]] = {
             "unary": self.unary,
             "expression": self.chain,
@@ -57,14 +58,20 @@ class _Converter:
         dims: list[ast.Dim] = []
         functions: list[ast.Function] = []
         programs: list[ast.Program] = []
+        imports: list[ast.Import] = []
         for item in _trees(tree):
-            if item.data == "dims":
+            if item.data == "imports":
+                imports += [self.path(path) for path in _trees(item)]
+            elif item.data == "dims":
                 dims += [self.dim(dim) for dim in _trees(item)]
             elif item.data == "function":
                 functions.append(self.function(item))
             else:
                 programs.append(self.program(item))
-        return ast.Module(self.source, tuple(dims), tuple(functions), tuple(programs))
+        return ast.Module(self.source, tuple(dims), tuple(functions), tuple(programs), tuple(imports))
+
+    def path(self, tree: Tree[Token]) -> ast.Import:
+        return ast.Import(tuple(self.name(token) for token in tree.children), self.span(tree))
 
     def dim(self, tree: Tree[Token]) -> ast.Dim:
         name, value = tree.children
@@ -126,18 +133,53 @@ class _Converter:
         return ast.Rest(self.span(part)) if _is_rest(part) else self.root(part)
 
     def block(self, tree: _Part) -> tuple[ast.Statement, ...]:
-        return tuple(self.statement(part) for part in _trees(tree))
+        return tuple(self.nested(part) for part in _trees(tree))
+
+    def nested(self, tree: Tree[Token]) -> ast.Statement:
+        """A statement; those nested too deeply inside each other are reported, and stand for nothing."""
+        self.blocks += 1
+        if self.blocks > MAX_NESTING:
+            self.too_deep("statements are", self.span(tree))
+            node: ast.Statement = ast.Return((), self.span(tree))
+        else:
+            node = self.statement(tree)
+        self.blocks -= 1
+        return node
 
     def statement(self, tree: Tree[Token]) -> ast.Statement:
         span = self.span(tree)
         if tree.data == "return":
             return ast.Return(tuple(self.root(part) for part in tree.children), span)
+        if tree.data in ("for", "if", "assert"):
+            return self.control(tree, span)
         target, *indices, value = tree.children
         if tree.data == "assign":
             assert isinstance(target, Tree)
             return ast.Assign(tuple(self.name(token) for token in target.children), self.root(value), span)
         items = tuple(ast.Rest(self.span(part)) if _is_rest(part) else self.name(part) for part in indices)
         return ast.IndexAssign(self.name(target), items, value=self.root(value), span=span)
+
+    def control(self, tree: Tree[Token], span: Span) -> ast.Statement:
+        """A statement that is gone once sizes are known."""
+        if tree.data == "for":
+            name, start, stop, step, block = tree.children
+            stride = self.root(step) if step is not None else None
+            range = ast.SliceItem(self.root(start), self.root(stop), stride, span=self.between(start, step or stop))
+            return ast.For(self.name(name), range, body=self.block(block), span=self.between(tree, step or stop))
+        if tree.data == "if":
+            condition, block, otherwise = tree.children
+            other: tuple[ast.Statement, ...] = ()
+            if isinstance(otherwise, Tree):
+                other = (self.nested(otherwise),) if otherwise.data == "if" else self.block(otherwise)
+            head = self.between(tree, condition)
+            return ast.If(self.root(condition), self.block(block), otherwise=other, span=head)
+        condition, text = tree.children
+        return ast.Assert(self.root(condition), str(text)[1:-1] if text is not None else None, span)
+
+    def between(self, first: _Part, last: _Part) -> Span:
+        """From the beginning of one part to the end of another."""
+        start, end = self.span(first), self.extent_of(last)
+        return Span(start.source, start.line, start.column, end.end_line, end.end_column)
 
     def root(self, part: _Part) -> ast.Expression:
         """Convert a whole expression; one nested too deeply is reported, and stands for 0."""
@@ -146,10 +188,12 @@ class _Converter:
             return self.expression(part)
         except _TooDeep as error:
             (span,) = error.args
-            message = f"the expression is nested more than {MAX_NESTING} levels deep"
-            helps = ("name a part of it in a statement of its own",)
-            self.problems.append(Diagnostic("E0106", message, (Label(span),), helps=helps))
+            self.too_deep("the expression is", span, "name a part of it in a statement of its own")
             return ast.Literal(0, span)
+
+    def too_deep(self, what: str, span: Span, *helps: str) -> None:
+        message = f"{what} nested more than {MAX_NESTING} levels deep"
+        self.problems.append(Diagnostic("E0106", message, (Label(span),), helps=helps))
 
     def expression(self, part: _Part) -> ast.Expression:
         if isinstance(part, Token):

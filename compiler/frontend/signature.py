@@ -1,6 +1,6 @@
 """Match arguments with parameters: infer element types and sizes of a call, and check the results."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from compiler.diagnostics import DiagnosticError, Label
@@ -21,7 +21,7 @@ class Signature:
 
     ctx: Context
     evaluate: Evaluate
-    fixed: dict[str, int]
+    fixed: Mapping[str, int]
     sizes: dict[str, int] = field(default_factory=dict)
     dtypes: dict[str, DType] = field(default_factory=dict)
     rest: tuple[int, ...] | None = None

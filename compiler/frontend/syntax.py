@@ -15,8 +15,8 @@ from compiler.frontend.tokens import OPERATORS
 
 _MAX_ERRORS = 8
 _STRUCTURAL = ("E0103", "E0104")
-_DEFINITION = re.compile(r"^(?=(?:dim|fn|program)\b)", re.MULTILINE)
-_STATEMENT = re.compile(r"\s*(?:return\b|[A-Za-z_]\w*\s*[=\[,])")
+_DEFINITION = re.compile(r"^(?=(?:import|dim|fn|program)\b)", re.MULTILINE)
+_STATEMENT = re.compile(r"\s*(?:(?:return|assert)\b|[A-Za-z_]\w*\s*[=\[,])")
 
 
 class LineBreaks(PostLex):

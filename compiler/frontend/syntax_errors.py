@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from lark import Token, UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
 from compiler.diagnostics import Diagnostic, Label, Source, Span
-from compiler.frontend.tokens import CLOSING, DEFINITIONS, DISPLAY, OPERATORS, RESERVED, expected
+from compiler.frontend.tokens import CLOSING, DEFINITIONS, DISPLAY, OPERATORS, RESERVED, STATEMENTS, expected
 
 _CHARACTERS = {
     "&": "write `and`",
@@ -17,7 +17,7 @@ _CHARACTERS = {
     "!": "write `not`, or `!=` to compare",
     "^": "write `pow(x, y)` for a power",
     ";": "a statement ends with its line; leave the `;` out",
-    '"': "the language has no text values",
+    '"': "a text ends on its line, and stands only after `assert`",
     "'": "the language has no text values",
     "\\": "a line goes on inside brackets and after an operator; no `\\` is needed",
     "`": "write the name without the quotes",
@@ -29,10 +29,11 @@ _WORDS = {
     "const": "a size begins with `dim`; an assignment needs no keyword",
     "let": "an assignment needs no keyword: `h = ...`",
     "var": "an assignment needs no keyword: `h = ...`",
-    "for": "there are no loops: use index notation, `c[i, j] = ...`, or operations on whole tensors",
     "while": "there are no loops: use index notation, `c[i, j] = ...`, or operations on whole tensors",
-    "if": "there are no branches: use `where(condition, a, b)`",
-    "else": "there are no branches: use `where(condition, a, b)`",
+    "elif": "write `else if`",
+    "include": "a file is taken in with `import`",
+    "use": "a file is taken in with `import`",
+    "from": "`import name` takes in every function of `name.mesh`",
     "is": "write `==`",
 }
 _WORD = re.compile(r"(?:\w+|[^\w\s])\Z")
@@ -133,7 +134,7 @@ def _outside(fault: _Fault) -> Diagnostic | None:
     if fault.brackets or not set(fault.accepted) >= DEFINITIONS or fault.token.type in OPERATORS:
         return None
     word = str(fault.token)
-    close = get_close_matches(word, ["dim", "fn", "program"], 1)
+    close = get_close_matches(word, ["import", "dim", "fn", "program"], 1)
     helps = [_WORDS[word]] if word in _WORDS else [f"did you mean `{close[0]}`?"] if close else []
     message = f"{fault.found} stands outside of any function or program"
     helps += [] if helps else ["a file consists of `dim`, `fn` and `program` definitions"]
@@ -150,7 +151,7 @@ def _comparison(fault: _Fault) -> Diagnostic | None:
 def _reserved(fault: _Fault) -> Diagnostic | None:
     if fault.token.type not in RESERVED or "NAME" not in fault.accepted:
         return None
-    if fault.token.type in OPERATORS | DEFINITIONS | {"_RETURN"} and "INTEGER" in fault.accepted:
+    if fault.token.type in OPERATORS | DEFINITIONS | STATEMENTS and "INTEGER" in fault.accepted:
         return None
     message = f"`{fault.token}` is a word of the language and cannot be a name"
     return Diagnostic(
@@ -174,7 +175,7 @@ def _operand(fault: _Fault) -> Diagnostic | None:
     """An operator, or the end of something, where an operand should stand."""
     if "INTEGER" not in fault.accepted or "NAME" not in fault.accepted:
         return None
-    if fault.token.type not in OPERATORS | {"_NEWLINE", "RPAREN", "RBRACKET", "RBRACE", "COMMA", "$END", "_RETURN"}:
+    if fault.token.type not in OPERATORS | {"_NEWLINE", "RPAREN", "RBRACKET", "RBRACE", "COMMA", "$END", *STATEMENTS}:
         return None
     before = f" after `{fault.previous}`" if fault.previous is not None else ""
     helps = ("`**` is no operator: write `pow(x, y)`",) if fault.previous == fault.token == "*" else ()

@@ -7,6 +7,12 @@ DISPLAY = {
     "_FN": "`fn`",
     "_PROGRAM": "`program`",
     "_RETURN": "`return`",
+    "_IMPORT": "`import`",
+    "_FOR": "`for`",
+    "_IN": "`in`",
+    "_IF": "`if`",
+    "_ELSE": "`else`",
+    "_ASSERT": "`assert`",
     "AND": "`and`",
     "OR": "`or`",
     "NOT": "`not`",
@@ -16,6 +22,7 @@ DISPLAY = {
     "NAME": "a name",
     "DECIMAL": "a number",
     "INTEGER": "a number",
+    "STRING": "a text",
     "ELLIPSIS": "`...`",
     "ARROW": "`->`",
     "LESS_EQUAL": "`<=`",
@@ -45,8 +52,10 @@ DISPLAY = {
 }
 """What a message shows for each terminal."""
 
-RESERVED = {"_DIM", "_FN", "_PROGRAM", "_RETURN", "AND", "OR", "NOT", "TRUE", "FALSE"}
-DEFINITIONS = {"_DIM", "_FN", "_PROGRAM"}
+DEFINITIONS = {"_IMPORT", "_DIM", "_FN", "_PROGRAM"}
+STATEMENTS = {"_RETURN", "_FOR", "_IF", "_ASSERT"}
+"""Words that open a statement."""
+RESERVED = {*DEFINITIONS, *STATEMENTS, "_IN", "_ELSE", "AND", "OR", "NOT", "TRUE", "FALSE"}
 CLOSING = {"LPAREN": "RPAREN", "LBRACKET": "RBRACKET", "LBRACE": "RBRACE"}
 
 _SCALES = {"STAR", "SLASH", "PERCENT", "AT"}

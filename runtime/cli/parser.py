@@ -88,6 +88,9 @@ def _program_options(parser: argparse.ArgumentParser) -> None:
     """What decides the image of a source file."""
     parser.add_argument("--program", metavar="NAME", help="which program of the file; needed when it has several")
     parser.add_argument("--set", metavar="DIM=SIZE", action="append", default=[], help="override a `dim`; may repeat")
+    parser.add_argument(
+        "--path", metavar="FOLDER", action="append", default=[], help="where to look for imported files; may repeat"
+    )
     parser.add_argument("--machine", metavar="MACHINE", help=f"preset or TOML file (default: {DEFAULT_MACHINE})")
     parser.add_argument("--seed", type=_seed, default=0, help="seed of placement and of random inputs (default: 0)")
 

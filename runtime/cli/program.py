@@ -14,7 +14,7 @@ from compiler.target.load import load_machine
 from runtime.cli.parser import DEFAULT_MACHINE
 from runtime.cli.progress import Progress
 from runtime.errors import bad_input
-from runtime.files import read_source
+from runtime.imports import FileFinder
 
 IMAGE_SUFFIX = ".mimg"
 
@@ -50,10 +50,11 @@ def compile_source(arguments: Namespace, progress: Progress, observe: Observer |
 
     machine = load_machine(arguments.machine or DEFAULT_MACHINE)
     sizes = sizes_of(arguments.set)
-    source = read_source(Path(arguments.file))
+    find = FileFinder([Path(folder) for folder in arguments.path])
+    source = find.open(Path(arguments.file))
     progress.stage(f"compiling {arguments.file}")
     start = perf_counter()
-    graph = lower(load(source.text, source.name), arguments.program, sizes)
+    graph = lower(load(source.text, source.name, find), arguments.program, sizes)
     compiled = compile_graph(graph, machine, CompileOptions(seed=arguments.seed), observe=observed)
     return Program(compiled.image, graph, compiled, perf_counter() - start)
 

@@ -9,6 +9,7 @@ import pytest
 from compiler.diagnostics import Diagnostic, DiagnosticError
 from compiler.diagnostics.render import render
 from compiler.frontend import load, lower
+from runtime.imports import FileFinder
 
 DIRECTORY = Path(__file__).parent / "errors"
 TABLE = Path(__file__).parents[2] / "docs" / "errors.md"
@@ -43,7 +44,7 @@ def test_program_gives_the_diagnostics_it_states(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     expectation = Expectation.of(text)
     with pytest.raises(DiagnosticError) as error:
-        lower(load(text, path.name), expectation.program, expectation.sizes)
+        lower(load(text, path.name, FileFinder([DIRECTORY / "parts"])), expectation.program, expectation.sizes)
     assert [headline(diagnostic) for diagnostic in error.value.diagnostics] == expectation.errors
     for diagnostic in error.value.diagnostics:
         assert render(diagnostic, error.value.sources).startswith(f"error[{diagnostic.code}]: ")

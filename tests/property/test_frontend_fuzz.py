@@ -23,6 +23,7 @@ TOKENS = [
         "fn",
         "program",
         "return",
+        *("import", "for", "in", "if", "else", "assert", '"', '"text"', "for i in 0:2 {", "if N > 1 {"),
         "and",
         "or",
         "not",

@@ -5,9 +5,10 @@ import re
 import pytest
 
 import grammar
+from compiler.diagnostics import Source
 from compiler.frontend import load, lower
 from compiler.frontend.catalog import BUILTINS, DTYPES
-from compiler.frontend.library import library
+from compiler.frontend.library import Missing, library
 from compiler.ir.verify import verify
 
 EXAMPLES = re.findall(r"^```mesh\n(.*?)^```", grammar.reference(), re.M | re.S)
@@ -17,9 +18,17 @@ def test_the_reference_has_examples() -> None:
     assert len(EXAMPLES) >= 12
 
 
-@pytest.mark.parametrize("text", EXAMPLES, ids=lambda text: text.split("program ")[1].split("(")[0])
+FILES = {found[1]: text for text in EXAMPLES if (found := re.match(r"# (\w+)\.mesh\n", text))}
+
+
+def find(path: tuple[str, ...], importer: str) -> Source | Missing:
+    name = ".".join(path)
+    return Source(f"{name}.mesh", FILES[name]) if name in FILES else Missing((name,))
+
+
+@pytest.mark.parametrize("text", EXAMPLES, ids=lambda text: re.findall(r"(?:program|fn) (\w+)", text)[-1])
 def test_example_compiles(text: str) -> None:
-    module = load(text, "language.md")
+    module = load(text, "language.md", find)
     for program in module.programs:
         verify(lower(module, program.name.text, {}))
 
