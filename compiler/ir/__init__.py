@@ -17,6 +17,7 @@ from compiler.ir.graph import (
     TensorType,
     Transpose,
     Weight,
+    Window,
 )
 from compiler.ir.parser import parse_graph
 from compiler.ir.printer import print_expr, print_graph, print_operation
@@ -39,6 +40,7 @@ __all__ = [
     "TensorType",
     "Transpose",
     "Weight",
+    "Window",
     "cast_expr",
     "parse_graph",
     "print_expr",

@@ -22,6 +22,7 @@ from compiler.ir.graph import (
     TensorType,
     Transpose,
     Weight,
+    Window,
 )
 from compiler.ir.rules import accumulator, broadcast, letter_problems, reduced
 from compiler.ir.verify import verify, verify_operation
@@ -124,6 +125,18 @@ class GraphBuilder:
         bounds = zip(starts, stops, strides, strict=True)
         shape = tuple(max(0, -(-(stop - start) // step)) for start, stop, step in bounds)
         return self.add(Slice(tuple(starts), strides), (x,), TensorType(shape, self._types[x].dtype), span)
+
+    def window(
+        self,
+        x: int,
+        shape: Sequence[int],
+        base: Sequence[int],
+        steps: Sequence[Sequence[int]],
+        span: Span | None = None,
+    ) -> int:
+        """Pick elements by affine coordinates of the indices of the result, which has `shape`; zero outside of `x`."""
+        kind = Window(tuple(shape), tuple(base), tuple(tuple(row) for row in steps))
+        return self.add(kind, (x,), TensorType(tuple(shape), self._types[x].dtype), span)
 
     def cast(self, x: int, dtype: DType, span: Span | None = None) -> int:
         """Convert elementwise; `x` itself when it already has the type."""

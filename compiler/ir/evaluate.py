@@ -24,6 +24,7 @@ from compiler.ir.graph import (
     TensorType,
     Transpose,
     Weight,
+    Window,
 )
 from compiler.ir.rules import broadcast
 from compiler.numerics import DType
@@ -54,7 +55,7 @@ def evaluate_operation(kind: Kind, operands: Sequence[Array], type: TensorType) 
         case Contract():
             total = contract(kind, operands[0], operands[1])
             return _filled(evaluate_expr(kind.epilogue, [total, *operands[2:]]), type)
-        case Reshape() | Transpose() | Slice():
+        case Reshape() | Transpose() | Slice() | Window():
             return move(kind, operands[0], type)
 
 
@@ -64,7 +65,7 @@ def constant_array(kind: Constant, type: TensorType) -> Array:
     return _filled(values.reshape(() if values.size == 1 else type.shape), type)
 
 
-def move(kind: Reshape | Transpose | Slice, values: Array, type: TensorType) -> Array:
+def move(kind: Reshape | Transpose | Slice | Window, values: Array, type: TensorType) -> Array:
     """Rearrange `values` (of any element type)."""
     match kind:
         case Reshape():
@@ -74,6 +75,19 @@ def move(kind: Reshape | Transpose | Slice, values: Array, type: TensorType) -> 
         case Slice(starts, steps):
             bounds = zip(starts, steps, type.shape, strict=True)
             return values[tuple(slice(start, start + step * extent, step) for start, step, extent in bounds)]
+        case Window():
+            return _picked(kind, values, type)
+
+
+def _picked(kind: Window, values: Array, type: TensorType) -> Array:
+    digits = np.indices(kind.digits, sparse=True)
+    number, inside = np.zeros(kind.digits, np.int64), np.ones(kind.digits, np.bool_)
+    for base, steps, extent in zip(kind.base, kind.steps, values.shape, strict=True):
+        coordinate = base + sum(step * digit for step, digit in zip(steps, digits, strict=True) if step)
+        inside &= (coordinate >= 0) & (coordinate < extent)
+        number = number * extent + coordinate
+    found = values.reshape(-1)[np.where(inside, number, 0)]
+    return np.where(inside, found, np.zeros((), values.dtype)).reshape(type.shape)
 
 
 def _filled(values: Array, type: TensorType) -> Array:

@@ -132,7 +132,20 @@ class Slice:
     steps: tuple[int, ...]
 
 
-Kind: TypeAlias = Input | Weight | Constant | Iota | Map | Reduce | Contract | Reshape | Transpose | Slice
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Elements picked by affine coordinates, zero (false) where these lie outside of the input.
+
+    The row-major number of an element of the result is split into digits of the radices `digits`, whose product is
+    the size of the result. Coordinate `j` in the input is `base[j] + sum(steps[j][d] * digit[d])`, of any sign.
+    """
+
+    digits: tuple[int, ...]
+    base: tuple[int, ...]
+    steps: tuple[tuple[int, ...], ...]
+
+
+Kind: TypeAlias = Input | Weight | Constant | Iota | Map | Reduce | Contract | Reshape | Transpose | Slice | Window
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from compiler.ir.graph import (
     TensorType,
     Transpose,
     Weight,
+    Window,
 )
 from compiler.ir.lexer import Lexer, Token
 from compiler.ir.rules import accumulator
@@ -137,7 +138,19 @@ class _Parser:
                 starts = self.integers()
                 self.lexer.expect("step")
                 return Slice(starts, self.integers()), [self.value()]
+            case "window":
+                return self.window()
         raise self.lexer.error(f"`{word.text}` is not an operation", word)
+
+    def window(self) -> tuple[Window, list[int]]:
+        digits = self.integers()
+        self.lexer.expect("from")
+        base = self.integers()
+        self.lexer.expect("step")
+        steps: list[tuple[int, ...]] = []
+        while not self.lexer.accept("of"):
+            steps.append(self.integers())
+        return Window(digits, base, tuple(steps)), [self.value()]
 
     def reduce(self) -> tuple[Reduce, list[int]]:
         word = self.lexer.group("word", "a way to combine")

@@ -36,6 +36,7 @@ from compiler.ir.graph import (
     TensorGraph,
     Transpose,
     Weight,
+    Window,
 )
 from compiler.numerics import DType, Expr, ScalarNode, ScalarOp
 
@@ -108,6 +109,9 @@ def _kind(kind: Kind, inputs: tuple[int, ...], dtype: DType) -> str:
             return f"transpose {list(perm)} {_values(inputs)}"
         case Slice(starts, steps):
             return f"slice {list(starts)} step {list(steps)} {_values(inputs)}"
+        case Window(digits, base, steps):
+            rows = "".join(f" {list(row)}" for row in steps)
+            return f"window {list(digits)} from {list(base)} step{rows} of {_values(inputs)}"
 
 
 def _epilogue(expr: Expr, operands: tuple[int, ...]) -> str:

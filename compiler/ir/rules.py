@@ -1,6 +1,7 @@
 """What each kind of operation demands of its operands and its result; `verify` and the builder ask here."""
 
 from collections.abc import Iterator, Sequence
+from math import prod
 
 from compiler.ir.graph import (
     Constant,
@@ -15,6 +16,7 @@ from compiler.ir.graph import (
     TensorType,
     Transpose,
     Weight,
+    Window,
 )
 from compiler.numerics import DType, Expr
 from compiler.numerics.expr_check import expr_problem
@@ -64,7 +66,7 @@ def problems(kind: Kind, operands: Sequence[TensorType], result: TensorType) -> 
             yield from _reduce(kind, operands, result)
         case Contract():
             yield from _contract(kind, operands, result)
-        case Reshape() | Transpose() | Slice():
+        case Reshape() | Transpose() | Slice() | Window():
             yield from _movement(kind, operands, result)
 
 
@@ -175,7 +177,9 @@ def _extents(kind: Contract, a: Shape, b: Shape, out: Shape) -> Iterator[str]:
                 yield f"axis `{letter}` has extents {known[letter]} and {extent}"
 
 
-def _movement(kind: Reshape | Transpose | Slice, operands: Sequence[TensorType], result: TensorType) -> Iterator[str]:
+def _movement(
+    kind: Reshape | Transpose | Slice | Window, operands: Sequence[TensorType], result: TensorType
+) -> Iterator[str]:
     if len(operands) != 1 or operands[0].dtype is not result.dtype:
         yield "it takes one operand of the result's element type"
         return
@@ -191,6 +195,8 @@ def _movement(kind: Reshape | Transpose | Slice, operands: Sequence[TensorType],
                 yield f"transposing {operand} by {list(perm)} does not give {result}"
         case Slice():
             yield from _slice(kind, operand.shape, result.shape)
+        case Window():
+            yield from _window(kind, operand.shape, result)
 
 
 def _slice(kind: Slice, operand: Shape, result: Shape) -> Iterator[str]:
@@ -200,3 +206,12 @@ def _slice(kind: Slice, operand: Shape, result: Shape) -> Iterator[str]:
     for start, step, extent, limit in zip(kind.starts, kind.steps, result, operand, strict=True):
         if start < 0 or step < 1 or start + step * (extent - 1) >= limit:
             yield f"{extent} elements from {start} by {step} do not lie in an axis of {limit}"
+
+
+def _window(kind: Window, operand: Shape, result: TensorType) -> Iterator[str]:
+    if any(digit < 1 for digit in kind.digits) or prod(kind.digits) != result.size:
+        yield f"digits {list(kind.digits)} do not count the elements of {result}"
+    if not len(kind.base) == len(kind.steps) == len(operand):
+        yield "one base and one row of steps per axis are needed"
+    if any(len(row) != len(kind.digits) for row in kind.steps):
+        yield "a row of steps has not one step per digit"

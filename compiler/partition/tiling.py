@@ -21,6 +21,7 @@ from compiler.ir.graph import (
     TensorGraph,
     Transpose,
     Weight,
+    Window,
 )
 from compiler.numerics import TILE, Expr, ExprBuilder, ScalarOp, TileGrid
 from compiler.numerics.expr import identity
@@ -108,6 +109,9 @@ class _Tiler:
                 view = self.transpose(op, perm)
             case Slice():
                 view = self.slice(op, op.kind)
+            case Window(digits, base, steps):
+                extents = self.graph.ops[op.inputs[0]].type.shape
+                view = self.gather(op, IndexMap(op.type.shape, digits, base, steps, extents))
         self.views[op.id] = view
 
     def source(self, name: str, op: Operation, role: Role, data: bytes = b"") -> _View:

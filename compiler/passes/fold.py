@@ -18,6 +18,7 @@ from compiler.ir import (
     TensorGraph,
     TensorType,
     Weight,
+    Window,
 )
 from compiler.ir.evaluate import constant_array, evaluate_operation
 from compiler.ir.rules import broadcast
@@ -59,7 +60,7 @@ class FoldConstants:
             return None
         if not all(isinstance(operand.kind, Constant) for operand in operands):
             return None
-        if all(is_splat(operand) for operand in operands) and not isinstance(op.kind, Reduce | Contract):
+        if all(is_splat(operand) for operand in operands) and not isinstance(op.kind, Reduce | Contract | Window):
             return _emit(op, new, _evaluate(op, operands, one_element=True))
         if op.type.size > self.max_elements or _work(op, operands) > self.max_work:
             return None

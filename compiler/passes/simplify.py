@@ -14,6 +14,7 @@ from compiler.ir import (
     Slice,
     TensorGraph,
     Transpose,
+    Window,
 )
 from compiler.ir.rules import accumulator, broadcast
 from compiler.numerics import DType, Expr
@@ -22,6 +23,7 @@ from compiler.passes.movement import absorb_cast, absorb_transpose, reshape, sli
 from compiler.passes.reshapes import hoist_reshape, sink_reshape
 from compiler.passes.rewrite import Rewriter, Rule, rewrite
 from compiler.passes.scalars import ACCUMULATOR, Applied, compose, splat_expr
+from compiler.passes.windows import moved_window, window
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,7 @@ class Simplify:
     - reshapes, transposes and slices that do nothing vanish, pairs merge, a transpose of unit axes is a reshape;
     - a contraction reads a transposed operand in the order in which it lies, and bf16 operands that were only cast to
       f32, in which it accumulates anyway, as they are;
+    - windows take in reshapes and transposes around them, and windows before them (see `windows`);
     - reshapes that add or drop unit axes make way for maps (see `reshapes`).
 
     Before::
@@ -68,11 +71,13 @@ def _simplify(op: Operation, new: Rewriter) -> int | None:
         case Contract():
             return _first(op, new, absorb_transpose, absorb_cast, _contract)
         case Reshape():
-            return _first(op, new, reshape, hoist_reshape)
+            return _first(op, new, reshape, moved_window, hoist_reshape)
         case Transpose():
-            return transpose(op, new)
+            return _first(op, new, transpose, moved_window)
         case Slice():
             return slice(op, new)
+        case Window():
+            return window(op, new)
     return None
 
 

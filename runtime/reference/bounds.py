@@ -17,6 +17,7 @@ from compiler.ir import (
     TensorGraph,
     Transpose,
     Weight,
+    Window,
 )
 from compiler.ir.evaluate import evaluate_operation, move
 from compiler.ir.rules import broadcast
@@ -51,7 +52,7 @@ def _evaluate(op: Operation, inputs: Sequence[Enclosure], tensors: Mapping[str, 
         case Contract():
             total = enclose_contract(op.kind, inputs[0], inputs[1])
             return _filled(enclose_expr(op.kind.epilogue, [total, *inputs[2:]]), op.type.shape)
-        case Reshape() | Transpose() | Slice() as kind:
+        case Reshape() | Transpose() | Slice() | Window() as kind:
             return _each(inputs[0], lambda part: move(kind, part, op.type))
 
 

@@ -118,7 +118,7 @@ class _Author:
             self.constant,
         ]
         if type.shape:
-            moves += [self.transpose, self.slice, self.iota]
+            moves += [self.transpose, self.slice, self.iota, self.window]
         if type.shape and type.dtype is not DType.BOOL:
             moves += [self.reduce, self.reduce]
         if len(type.shape) >= 2 and type.dtype is not DType.BOOL:
@@ -199,6 +199,14 @@ class _Author:
             stops.append(self.draw(st.integers(starts[-1] + 1, extent)))
             steps.append(self.draw(st.integers(1, 3)))
         return self.builder.slice(x, starts, stops, steps)
+
+    def window(self, x: int) -> int:
+        """Affine coordinates of any sign, with overlaps, jumps, diagonals and places outside."""
+        rank = len(self.builder.type(x).shape)
+        shape = self.shape()
+        base = [self.draw(st.integers(-2, extent)) for extent in self.builder.type(x).shape]
+        steps = [[self.pick((0, 1, -1, 2)) for _ in shape] for _ in range(rank)]
+        return self.builder.window(x, shape, base, steps)
 
     def outputs(self) -> None:
         """The last value, and perhaps some others."""
