@@ -1,19 +1,16 @@
 """Parse a text into the typed syntax tree."""
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
-
-from lark import Token, Tree
 
 from compiler.diagnostics import Diagnostic, DiagnosticError, Label, Source, Span
 from compiler.frontend import ast
-from compiler.frontend.syntax import parse_tree
+from compiler.frontend.lalr import Part as _Part
+from compiler.frontend.lalr import Token, Tree
+from compiler.frontend.syntax import parse_tree, without_collection
 
 MAX_NESTING = 64
 """Levels of parentheses, calls, subscripts and signs in one expression."""
 _MAX_DIGITS = 18
-
-_Part: TypeAlias = Tree[Token] | Token | None
 
 
 def parse(source: Source) -> ast.Module:
@@ -22,7 +19,8 @@ def parse(source: Source) -> ast.Module:
         place = Span(source.name, 1, 1, 1, 2)
         raise DiagnosticError((Diagnostic("E0102", "the file is empty", (Label(place),)),), {source.name: source})
     converter = _Converter(source)
-    module = converter.module(parse_tree(source))
+    with without_collection():
+        module = converter.module(parse_tree(source))
     if converter.problems:
         raise DiagnosticError(tuple(converter.problems), {source.name: source})
     return module
@@ -40,7 +38,7 @@ class _Converter:
         self.problems: list[Diagnostic] = []
         self.depth = 0
         self.blocks = 0
-        self.handlers: dict[str, Callable[[Tree[Token]], ast.Expression]] = {
+        self.handlers: dict[str, Callable[[Tree], ast.Expression]] = {
             "unary": self.unary,
             "expression": self.chain,
             "conjunction": self.chain,
@@ -54,7 +52,7 @@ class _Converter:
             "tuple": self.tuple_node,
         }
 
-    def module(self, tree: Tree[Token]) -> ast.Module:
+    def module(self, tree: Tree) -> ast.Module:
         dims: list[ast.Dim] = []
         functions: list[ast.Function] = []
         programs: list[ast.Program] = []
@@ -70,14 +68,14 @@ class _Converter:
                 programs.append(self.program(item))
         return ast.Module(self.source, tuple(dims), tuple(functions), tuple(programs), tuple(imports))
 
-    def path(self, tree: Tree[Token]) -> ast.Import:
+    def path(self, tree: Tree) -> ast.Import:
         return ast.Import(tuple(self.name(token) for token in tree.children), self.span(tree))
 
-    def dim(self, tree: Tree[Token]) -> ast.Dim:
+    def dim(self, tree: Tree) -> ast.Dim:
         name, value = tree.children
         return ast.Dim(self.name(name), self.root(value))
 
-    def function(self, tree: Tree[Token]) -> ast.Function:
+    def function(self, tree: Tree) -> ast.Function:
         name, variables, parameters, results, block = tree.children
         return ast.Function(
             self.name(name),
@@ -88,7 +86,7 @@ class _Converter:
             span=self.header(tree, results),
         )
 
-    def program(self, tree: Tree[Token]) -> ast.Program:
+    def program(self, tree: Tree) -> ast.Program:
         name, parameters, results, block = tree.children
         return ast.Program(
             self.name(name),
@@ -98,7 +96,7 @@ class _Converter:
             span=self.header(tree, results),
         )
 
-    def header(self, tree: Tree[Token], results: _Part) -> Span:
+    def header(self, tree: Tree, results: _Part) -> Span:
         """The definition without its body."""
         start, end = self.span(tree), self.span(results)
         return Span(start.source, start.line, start.column, end.end_line, end.end_column)
@@ -106,7 +104,7 @@ class _Converter:
     def parameters(self, tree: _Part) -> tuple[ast.Parameter, ...]:
         return tuple(self.parameter(part) for part in _trees(tree)) if isinstance(tree, Tree) else ()
 
-    def parameter(self, tree: Tree[Token]) -> ast.Parameter:
+    def parameter(self, tree: Tree) -> ast.Parameter:
         name, mode, type, default = tree.children
         return ast.Parameter(
             self.name(name),
@@ -119,7 +117,7 @@ class _Converter:
     def results(self, tree: _Part) -> tuple[ast.Result, ...]:
         return tuple(self.result(part) for part in _trees(tree))
 
-    def result(self, tree: Tree[Token]) -> ast.Result:
+    def result(self, tree: Tree) -> ast.Result:
         name, type = tree.children
         return ast.Result(self.name(name) if name is not None else None, self.type_node(type))
 
@@ -135,7 +133,7 @@ class _Converter:
     def block(self, tree: _Part) -> tuple[ast.Statement, ...]:
         return tuple(self.nested(part) for part in _trees(tree))
 
-    def nested(self, tree: Tree[Token]) -> ast.Statement:
+    def nested(self, tree: Tree) -> ast.Statement:
         """A statement; those nested too deeply inside each other are reported, and stand for nothing."""
         self.blocks += 1
         if self.blocks > MAX_NESTING:
@@ -146,7 +144,7 @@ class _Converter:
         self.blocks -= 1
         return node
 
-    def statement(self, tree: Tree[Token]) -> ast.Statement:
+    def statement(self, tree: Tree) -> ast.Statement:
         span = self.span(tree)
         if tree.data == "return":
             return ast.Return(tuple(self.root(part) for part in tree.children), span)
@@ -159,7 +157,7 @@ class _Converter:
         items = tuple(ast.Rest(self.span(part)) if _is_rest(part) else self.name(part) for part in indices)
         return ast.IndexAssign(self.name(target), items, value=self.root(value), span=span)
 
-    def control(self, tree: Tree[Token], span: Span) -> ast.Statement:
+    def control(self, tree: Tree, span: Span) -> ast.Statement:
         """A statement that is gone once sizes are known."""
         if tree.data == "for":
             name, start, stop, step, block = tree.children
@@ -219,14 +217,14 @@ class _Converter:
         self.problems.append(Diagnostic("E0107", message, (Label(span),), helps=helps))
         return ast.Literal(0, span)
 
-    def unary(self, tree: Tree[Token]) -> ast.Expression:
+    def unary(self, tree: Tree) -> ast.Expression:
         token, operand = tree.children
         node = self.expression(operand)
         if token == "-" and isinstance(node, ast.Literal) and not isinstance(node.value, bool):
             return ast.Literal(-node.value, self.span(tree))
         return ast.Unary(ast.UnaryOperator(str(token)), node, self.span(tree))
 
-    def chain(self, tree: Tree[Token]) -> ast.Expression:
+    def chain(self, tree: Tree) -> ast.Expression:
         """Fold `a op b op c ...` from the left."""
         first, *rest = tree.children
         node = self.expression(first)
@@ -238,7 +236,7 @@ class _Converter:
             node = ast.Binary(ast.BinaryOperator(str(token)), node, right, span)
         return node
 
-    def subscript(self, tree: Tree[Token]) -> ast.Subscript:
+    def subscript(self, tree: Tree) -> ast.Subscript:
         base, *items = tree.children
         return ast.Subscript(self.expression(base), tuple(self.item(part) for part in items), self.span(tree))
 
@@ -250,11 +248,11 @@ class _Converter:
         start, stop, step = (self.expression(bound) if bound is not None else None for bound in part.children)
         return ast.SliceItem(start, stop, step, self.span(part))
 
-    def attribute(self, tree: Tree[Token]) -> ast.Attribute:
+    def attribute(self, tree: Tree) -> ast.Attribute:
         base, name = tree.children
         return ast.Attribute(self.expression(base), self.name(name), self.span(tree))
 
-    def call(self, tree: Tree[Token]) -> ast.Call:
+    def call(self, tree: Tree) -> ast.Call:
         function, *arguments = (part for part in tree.children if part is not None)
         positional: list[ast.Expression] = []
         keywords: list[ast.Keyword] = []
@@ -274,7 +272,7 @@ class _Converter:
             message = "an argument without a name follows one with a name"
             self.problems.append(Diagnostic("E0102", message, labels))
 
-    def reduction(self, tree: Tree[Token]) -> ast.Expression:
+    def reduction(self, tree: Tree) -> ast.Expression:
         head, body = tree.children
         call = self.expression(head)
         assert isinstance(call, ast.Call)
@@ -288,7 +286,7 @@ class _Converter:
             self.problems.append(Diagnostic("E0102", message, (Label(value.span),), helps=helps))
         return ast.Reduction(call.function, indices, value, self.span(tree))
 
-    def tuple_node(self, tree: Tree[Token]) -> ast.Tuple:
+    def tuple_node(self, tree: Tree) -> ast.Tuple:
         return ast.Tuple(tuple(self.expression(part) for part in tree.children), self.span(tree))
 
     def name(self, token: _Part) -> ast.Name:
@@ -297,20 +295,20 @@ class _Converter:
 
     def extent_of(self, part: _Part) -> Span:
         """The span of `part` with the parentheses around it."""
-        if not isinstance(part, Tree):
-            return self.span(part)
-        meta = part.meta
-        line, column = getattr(meta, "container_end_line", meta.end_line), getattr(meta, "container_end_column", 0)
-        return Span(self.source.name, meta.line, meta.column, line, column or meta.end_column)
+        return self.stretch(part, part.end) if isinstance(part, Tree) else self.span(part)
 
     def span(self, part: _Part) -> Span:
-        assert part is not None
-        place = part.meta if isinstance(part, Tree) else part
-        line, column = place.line or 1, place.column or 1
-        return Span(self.source.name, line, column, place.end_line or line, place.end_column or column)
+        return self.stretch(part, part.last if isinstance(part, Tree) else part)
+
+    def stretch(self, part: _Part, last: _Part) -> Span:
+        """From the beginning of `part` to the end of a token."""
+        first = part.first if isinstance(part, Tree) else part
+        assert isinstance(first, Token)
+        assert isinstance(last, Token)
+        return Span(self.source.name, first.line, first.column, last.line, last.column + len(last))
 
 
-def _trees(part: _Part) -> list[Tree[Token]]:
+def _trees(part: _Part) -> list[Tree]:
     """The subtrees of a rule that has nothing else."""
     assert isinstance(part, Tree)
     return [child for child in part.children if isinstance(child, Tree)]

@@ -1,18 +1,24 @@
 """From text to lark's tree: the cached parser, the filter of line breaks, and recovery after a syntax error."""
 
+import gc
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
+from typing import TypeVar
 
-from lark import Lark, Token, Tree, UnexpectedInput
+from lark import Lark, UnexpectedInput
+from lark import Token as LarkToken
 from lark.lark import PostLex
 
 import grammar
-from compiler.diagnostics import Diagnostic, DiagnosticError, Source
+from compiler.diagnostics import Diagnostic, DiagnosticError, InternalError, Source
+from compiler.frontend.lalr import Refused, Tables, Token, Tree, tables
 from compiler.frontend.syntax_errors import diagnose
 from compiler.frontend.tokens import OPERATORS
 
+AnyToken = TypeVar("AnyToken", LarkToken, Token)
 _MAX_ERRORS = 8
 _STRUCTURAL = ("E0103", "E0104")
 _DEFINITION = re.compile(r"^(?=(?:import|dim|fn|program)\b)", re.MULTILINE)
@@ -29,7 +35,7 @@ class LineBreaks(PostLex):
     always_accept = ("_NEWLINE",)
     _CONTINUES = frozenset({*OPERATORS, "MINUS", "NOT", "ASSIGN", "COMMA", "ARROW", "COLON", "LBRACE"})
 
-    def process(self, stream: Iterator[Token]) -> Iterator[Token]:
+    def process(self, stream: Iterator[AnyToken]) -> Iterator[AnyToken]:
         depth = 0
         previous = "LBRACE"
         for token in stream:
@@ -53,7 +59,6 @@ def _parser() -> Lark:
         grammar.syntax(),
         parser="lalr",
         lexer="contextual",
-        propagate_positions=True,
         maybe_placeholders=True,
         postlex=LineBreaks(),
     )
@@ -64,12 +69,33 @@ def terminals() -> frozenset[str]:
     return frozenset(terminal.name for terminal in _parser().terminals)
 
 
-def parse_tree(source: Source) -> Tree[Token]:
-    """Parse `source`; raises `DiagnosticError` with what is wrong in each of its definitions."""
+@contextmanager
+def without_collection() -> Iterator[None]:
+    """Keep Python from looking for reference cycles: trees have none, and looking through a growing one is quadratic."""
+    enabled = gc.isenabled()
+    gc.disable()
     try:
-        return _parser().parse(source.text)
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+@cache
+def _tables() -> Tables:
+    return tables(_parser())
+
+
+def parse_tree(source: Source) -> Tree:
+    """Parse `source`; raises `DiagnosticError` with what is wrong in each of its definitions."""
+    with suppress(Refused), without_collection():
+        return _tables().parse(source.text, LineBreaks().process)
+    try:
+        _parser().parse(source.text)
     except UnexpectedInput as error:
         first = diagnose(error, source)
+    else:
+        raise InternalError(f"parse: `{source.name}` fits the grammar, but was refused")
     found = [diagnostic for piece in _pieces(source) for diagnostic in _problems(piece)]
     raise DiagnosticError(tuple(found[:_MAX_ERRORS]) or (first,), {source.name: source})
 
@@ -124,5 +150,5 @@ def _stands_alone(lines: Sequence[str], number: int) -> bool:
 def _line(error: UnexpectedInput, end: int) -> int:
     """The line of the error, from 0; `end` when the text is over."""
     token = getattr(error, "token", None)
-    at_end = isinstance(token, Token) and token.type == "$END"
+    at_end = isinstance(token, LarkToken) and token.type == "$END"
     return end if at_end or error.line is None or error.line < 1 else int(error.line) - 1
