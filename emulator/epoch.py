@@ -271,7 +271,7 @@ def _origins(code: Code, state: State) -> tuple[pf.OriginProfile, ...]:
         spent = _ints(state.spent[row])
         if instruction is None or isinstance(instruction, Loop) or not any(spent):
             continue
-        total = totals.setdefault((origin, type(instruction).__name__), [0, 0, 0])
-        for column, value in enumerate(spent):
+        total = totals.setdefault((origin, type(instruction).__name__), [0, 0, 0, 0])
+        for column, value in enumerate((*spent, spent[c.TIMES] * int(state.code[row, c.MATH]))):
             total[column] += value
     return tuple(pf.OriginProfile(*key, *total) for key, total in sorted(totals.items()))

@@ -56,13 +56,18 @@ class ChannelProfile:
 
 @dataclass(frozen=True, slots=True)
 class OriginProfile:
-    """What the instructions of one origin (`Image.origins`) took on all cores of one epoch, by instruction kind."""
+    """What the instructions of one origin (`Image.origins`) took on all cores of one epoch, by instruction kind.
+
+    `busy` and `stalled` are cycles of the threads; `math` is what the instructions kept math busy, which goes on while
+    the thread is at later instructions.
+    """
 
     origin: int
     instruction: str
     times: int
     busy: int
     stalled: int
+    math: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,10 +24,11 @@ class Stall:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Cycles of all threads of all cores spent on what one line of the source asked for."""
+    """Cycles of all cores spent on what one line of the source asked for: of math, of threads at work and waiting."""
 
     place: str
     text: str
+    math: int
     busy: int
     stalled: int
 
@@ -126,16 +127,14 @@ def _stalls(profile: Profile, makespan: int) -> tuple[Stall, ...]:
 
 
 def _lines(image: Image, profile: Profile) -> tuple[Line, ...]:
-    busy: defaultdict[tuple[str, str], int] = defaultdict(int)
-    stalled: defaultdict[tuple[str, str], int] = defaultdict(int)
+    totals: defaultdict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
     for epoch in profile.epochs:
         for entry in epoch.origins:
             origin = profile.origins[entry.origin]
             place = _place(image, origin.span) if origin.span else (f"stage {origin.stage}", "")
-            busy[place] += entry.busy
-            stalled[place] += entry.stalled
-    ranked = sorted(busy, key=lambda place: (-busy[place] - stalled[place], place))
-    return tuple(Line(place, text, busy[place, text], stalled[place, text]) for place, text in ranked)
+            totals[place] = [a + b for a, b in zip(totals[place], (entry.math, entry.busy, entry.stalled), strict=True)]
+    ranked = sorted(totals, key=lambda place: (-sum(totals[place]), place))
+    return tuple(Line(place, text, *totals[place, text]) for place, text in ranked)
 
 
 def _place(image: Image, span: Span) -> tuple[str, str]:

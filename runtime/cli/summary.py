@@ -81,9 +81,10 @@ def _stalls(report: RunReport) -> Table:
 
 def _lines(report: RunReport) -> Table:
     rows = tuple(
-        (line.place, number(line.busy), number(line.stalled), line.text.strip()[:60]) for line in report.lines[:SHOWN]
+        (line.place, number(line.math), number(line.busy), number(line.stalled), line.text.strip()[:60])
+        for line in report.lines[:SHOWN]
     )
-    return Table("Core cycles by source line", ("line", "busy", "stalled", "source"), rows, numeric=(1, 2))
+    return Table("Core cycles by source line", ("line", "math", "busy", "stalled", "source"), rows, numeric=(1, 2, 3))
 
 
 def check_table(comparisons: Mapping[str, Comparison]) -> Table:
