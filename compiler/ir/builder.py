@@ -25,7 +25,7 @@ from compiler.ir.graph import (
     Window,
 )
 from compiler.ir.rules import accumulator, broadcast, letter_problems, reduced
-from compiler.ir.verify import verify, verify_operation
+from compiler.ir.verify import name_problems, verify_operation
 from compiler.numerics import DType, Expr, ExprBuilder, ScalarOp
 from compiler.numerics.dtypes import round_to
 
@@ -53,6 +53,9 @@ class GraphBuilder:
 
     def type(self, value: int) -> TensorType:
         return self._types[value]
+
+    def kind(self, value: int) -> Kind:
+        return self._ops[value].kind
 
     def input(self, name: str, type: TensorType, span: Span | None = None) -> int:
         return self.add(Input(name), (), type, span)
@@ -147,8 +150,10 @@ class GraphBuilder:
         self._outputs.append((name, value))
 
     def build(self, sources: Sequence[Source] = ()) -> TensorGraph:
+        """Return the graph; its operations were checked when they were added."""
         graph = TensorGraph(self.name, tuple(self._ops), tuple(self._outputs), tuple(sources))
-        verify(graph)
+        for problem in name_problems(graph):
+            raise InternalError(f"build: graph `{graph.name}`: {problem}")
         return graph
 
 

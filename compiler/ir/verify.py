@@ -22,11 +22,17 @@ def verify_operation(op: Operation, earlier: Sequence[TensorType]) -> None:
 
 def graph_problems(graph: TensorGraph) -> Iterator[str]:
     """Yield every rule that the graph breaks."""
-    types = [op.type for op in graph.ops]
+    earlier: list[TensorType] = []
     for index, op in enumerate(graph.ops):
         if op.id != index:
             yield f"operation {index} has id {op.id}"
-        yield from operation_problems(op, types[:index] if op.id == index else types)
+        yield from operation_problems(op, earlier)
+        earlier.append(op.type)
+    yield from name_problems(graph)
+
+
+def name_problems(graph: TensorGraph) -> Iterator[str]:
+    """Yield every rule about inputs, weights and outputs that the graph breaks."""
     names = [op.kind.name for op in graph.ops if isinstance(op.kind, Input | Weight)]
     yield from (f"two inputs or weights are called `{name}`" for name in _repeated(names))
     yield from (f"two outputs are called `{name}`" for name in _repeated([name for name, _ in graph.outputs]))
