@@ -25,6 +25,27 @@ _DEFINITION = re.compile(r"^(?=(?:import|dim|fn|program)\b)", re.MULTILINE)
 _STATEMENT = re.compile(r"\s*(?:(?:return|assert)\b|[A-Za-z_]\w*\s*[=\[,])")
 
 
+CONTINUES = frozenset({*OPERATORS, "MINUS", "NOT", "ASSIGN", "COMMA", "ARROW", "COLON", "LBRACE"})
+"""Tokens after which a line goes on."""
+BEGINS_NO_STATEMENT = frozenset(
+    {
+        *OPERATORS,
+        "MINUS",
+        "ASSIGN",
+        "ARROW",
+        "DOT",
+        "ELLIPSIS",
+        "COMMA",
+        "COLON",
+        "RPAREN",
+        "RBRACKET",
+        "LBRACE",
+        "_ELSE",
+    }
+)
+"""Tokens that continue the line before; the terminal `_NEWLINE` of the grammar refuses to stand before them."""
+
+
 class LineBreaks(PostLex):
     """Keep only the line breaks that end a statement or a definition.
 
@@ -33,7 +54,6 @@ class LineBreaks(PostLex):
     """
 
     always_accept = ("_NEWLINE",)
-    _CONTINUES = frozenset({*OPERATORS, "MINUS", "NOT", "ASSIGN", "COMMA", "ARROW", "COLON", "LBRACE"})
 
     def process(self, stream: Iterator[AnyToken]) -> Iterator[AnyToken]:
         depth = 0
@@ -41,7 +61,7 @@ class LineBreaks(PostLex):
         for token in stream:
             kind = token.type
             if kind == "_NEWLINE":
-                if depth > 0 or previous in self._CONTINUES:
+                if depth > 0 or previous in CONTINUES:
                     continue
             elif kind in ("LPAREN", "LBRACKET"):
                 depth += 1
@@ -69,21 +89,14 @@ def terminals() -> frozenset[str]:
     return frozenset(terminal.name for terminal in _parser().terminals)
 
 
-@contextmanager
-def without_collection() -> Iterator[None]:
-    """Keep Python from looking for reference cycles: trees have none, and looking through a growing one is quadratic."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
 @cache
 def _tables() -> Tables:
     return tables(_parser())
+
+
+def scan(text: str) -> Iterator[tuple[str, str]]:
+    """The terminals of `text`, which the grammar accepts, with blanks and comments: names and texts without a gap."""
+    return ((found.lastgroup or "", found.group()) for found in _tables().pattern.finditer(text))
 
 
 def parse_tree(source: Source) -> Tree:
