@@ -89,6 +89,18 @@ def terminals() -> frozenset[str]:
     return frozenset(terminal.name for terminal in _parser().terminals)
 
 
+@contextmanager
+def without_collection() -> Iterator[None]:
+    """Keep Python from looking for reference cycles: trees have none, and it would look through them again and again."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 @cache
 def _tables() -> Tables:
     return tables(_parser())
