@@ -14,6 +14,8 @@ def check(problem: PlaceProblem, solution: PlaceSolution) -> None:
     for block, placement in zip(problem.blocks, solution.placements, strict=True):
         _check_range(problem.machine, block, placement)
         cores = [core_at(problem.machine, block, placement, i) for i in range(block.rows * block.columns)]
+        if block.corner is not None and min(cores, key=lambda coord: (coord.y, coord.x)) != block.corner:
+            raise InternalError(f"place: block `{block.name}` does not start at {block.corner}")
         _check_cores(problem.machine, block, cores, owner)
         homes.append(cores)
     cost = _cost(problem, homes)

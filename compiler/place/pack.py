@@ -14,14 +14,27 @@ SEARCH_NODES = 300
 """Placements that the exhaustive search tries after the greedy orders have failed."""
 
 
+_Choice = tuple[int, tuple[int, int]]
+"""The cells that a rectangle covers, and its (column, row)."""
+
+
 def grid_name(block: Block) -> str:
-    """Return the block as a message names it: size and name."""
-    return f"{block.rows} x {block.columns} `{block.name}`"
+    """Return the block as a message names it: size, name and where it must be."""
+    where = "" if block.corner is None else f" at core{block.corner}"
+    return f"{block.rows} x {block.columns} `{block.name}`{where}"
 
 
 def legal_starts(machine: Machine, block: Block) -> tuple[tuple[int, int], ...]:
-    """Return the (column, row) of every rectangle of live cores of the size of `block`, row by row."""
-    return tuple(start for _, start in _choices(_worker_grid(machine), block.rows, block.columns))
+    """Return the (column, row) of every rectangle of live cores that `block` may take, row by row."""
+    return tuple(start for _, start in _options(machine, block))
+
+
+def _options(machine: Machine, block: Block) -> tuple[_Choice, ...]:
+    choices = _choices(_worker_grid(machine), block.rows, block.columns)
+    if block.corner is None:
+        return choices
+    columns, rows, corner = machine.core_columns, machine.core_rows, block.corner
+    return tuple(choice for choice in choices if (columns[choice[1][0]], rows[choice[1][1]]) == (corner.x, corner.y))
 
 
 def pack(machine: Machine, blocks: Sequence[Block]) -> tuple[tuple[int, int], ...] | None:
@@ -31,21 +44,16 @@ def pack(machine: Machine, blocks: Sequence[Block]) -> tuple[tuple[int, int], ..
     """
     if sum(block.rows * block.columns for block in blocks) > len(machine.cores):
         return None
-    grid = _worker_grid(machine)
-    options = [_choices(grid, block.rows, block.columns) for block in blocks]
+    options = [_options(machine, block) for block in blocks]
     if not all(options):
         return None
     for key in _ORDERS:
-        order = sorted(range(len(blocks)), key=lambda b: (key(blocks[b]), b))
+        order = sorted(range(len(blocks)), key=lambda b: (blocks[b].corner is None, key(blocks[b]), b))
         for reverse in (False, True):
             found = _greedy(order, options, reverse)
             if found is not None:
                 return found
     return _search(sorted(range(len(blocks)), key=lambda b: (_by_area(blocks[b]), b)), options)
-
-
-_Choice = tuple[int, tuple[int, int]]
-"""The cells that a rectangle covers, and its (column, row)."""
 
 
 def _by_area(block: Block) -> tuple[int, int, int]:

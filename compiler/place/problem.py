@@ -7,11 +7,15 @@ from compiler.target import Coord, Machine
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A core grid to be placed: `rows x columns` virtual cores; virtual core `(r, c)` has number `r * columns + c`."""
+    """A core grid to be placed: `rows x columns` virtual cores; virtual core `(r, c)` has number `r * columns + c`.
+
+    `corner` is the position that the rectangle's top left core must have, if that is not free.
+    """
 
     name: str
     rows: int
     columns: int
+    corner: Coord | None = None
 
 
 @dataclass(frozen=True, slots=True)

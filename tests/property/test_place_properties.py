@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from compiler.diagnostics import DiagnosticError, InternalError
 from compiler.place.check import check
-from compiler.place.problem import Block, Flow, Placement, PlaceProblem, PlaceSolution
+from compiler.place.problem import Block, Flow, Placement, PlaceProblem, PlaceSolution, core_at
 from compiler.place.solve import PlaceOptions, fits, solve
-from compiler.target import Machine
+from compiler.target import Coord, Machine
 from runtime.testing.machines import machines
 
 OPTIONS = PlaceOptions(seed=1, moves=60)
@@ -111,3 +111,26 @@ def cost_of(problem: PlaceProblem, placements: tuple[Placement, ...]) -> int:
     except InternalError as error:
         return int(str(error).rsplit(" ", 1)[1])
     raise AssertionError("a cost cannot be negative")
+
+
+@given(problems(), st.data())
+def test_a_pinned_block_stays_where_it_is_pinned(problem: PlaceProblem, data: st.DataObject) -> None:
+    """Pinning some blocks of a solvable problem where one solution has them leaves it solvable, and them there."""
+    if not fits(problem.machine, problem.blocks):
+        return
+    free = solve(problem)
+    numbers = range(len(problem.blocks))
+    pinned = data.draw(st.sets(st.sampled_from(numbers))) if numbers else set()
+    blocks = list(problem.blocks)
+    for number in pinned:
+        placement = replace(free.placements[number], mirror_columns=False, mirror_rows=False)
+        blocks[number] = replace(blocks[number], corner=core_at(problem.machine, blocks[number], placement, 0))
+    again = replace(problem, blocks=tuple(blocks))
+    solution = solve(again)
+    check(again, solution)
+    for number in pinned:
+        assert solution.placements[number].column == free.placements[number].column
+        assert solution.placements[number].row == free.placements[number].row
+        moved = replace(blocks[number], corner=Coord(99, 99))
+        with pytest.raises(InternalError, match="does not start at"):
+            check(replace(again, blocks=(*blocks[:number], moved, *blocks[number + 1 :])), solution)
