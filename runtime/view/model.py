@@ -42,8 +42,8 @@ class GraphView:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ViewModel:
-    """An image, seen. `links` numbers the links of `EpochTraffic.link_flits`; stages, tensors and epochs are numbered by
-    their place in these tuples."""
+    """An image, seen. `links` numbers the links of `EpochTraffic.link_flits`; stages, tensors and epochs are numbered
+    by their place in these tuples."""
 
     image: Image
     links: tuple[Link, ...]
