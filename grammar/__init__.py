@@ -14,6 +14,11 @@ def standard_library() -> str:
     return _read("std.mesh")
 
 
+def errors() -> str:
+    """The meaning of every code, in Markdown."""
+    return _read("errors.md")
+
+
 def reference() -> str:
     """The description of the language, in Markdown."""
     return _read("language.md")

@@ -11,7 +11,7 @@ from compiler.pipeline import Compiled
 from compiler.program.assembly import print_image
 from compiler.program.serialize import write_file
 from runtime.cli.exit_codes import ExitCode
-from runtime.cli.program import IMAGE_SUFFIX, Program, compile_source
+from runtime.cli.program import IMAGE_SUFFIX, Program, compile_source, show_warnings
 from runtime.cli.progress import Progress
 from runtime.cli.summary import image_document, image_tables
 from runtime.cli.terminal import Terminal
@@ -32,6 +32,7 @@ def run(arguments: Namespace, terminal: Terminal) -> int:
         target = _target(arguments)
         if target is not None:
             write_file(target, program.image)
+    show_warnings(program, terminal)
     for stage, text in printed:
         terminal.text(f"# after {stage}")
         terminal.text(text)

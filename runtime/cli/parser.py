@@ -2,8 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
-from importlib.metadata import version
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from runtime.cli.exit_codes import EPILOG
 from runtime.errors import bad_input, did_you_mean
@@ -12,9 +11,13 @@ COMMANDS = {
     "compile": "compile a program to an image file, or print a stage of its compilation",
     "run": "run a program or an image on the emulated machine",
     "asm": "print an image as text, or assemble such a text",
+    "check": "say what is wrong with programs, without compiling them",
+    "fmt": "lay programs out, in place",
+    "explain": "explain the code of a message",
     "machines": "list the machines, or every constant of one with its source",
 }
 DEFAULT_MACHINE = "wormhole_n150"
+WARNINGS = ("W0101", "W0102", "W0301", "W0302")
 
 
 class Parser(argparse.ArgumentParser):
@@ -68,11 +71,11 @@ def _build() -> tuple[Parser, dict[str, Parser]]:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"meshc {version('meshc')}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     common = common_options()
     built = {name: _add(commands, name, common) for name in COMMANDS}
-    for name, configure in (("compile", _compile), ("run", _run), ("asm", _asm), ("machines", _machines)):
+    for name, configure in _CONFIGURED.items():
         configure(built[name])
     return parser, built
 
@@ -84,13 +87,26 @@ def _add(commands: "argparse._SubParsersAction[Parser]", name: str, common: Pars
     )
 
 
-def _program_options(parser: argparse.ArgumentParser) -> None:
-    """What decides the image of a source file."""
+def _source_options(parser: argparse.ArgumentParser) -> None:
+    """What decides the graph of a source file."""
     parser.add_argument("--program", metavar="NAME", help="which program of the file; needed when it has several")
     parser.add_argument("--set", metavar="DIM=SIZE", action="append", default=[], help="override a `dim`; may repeat")
     parser.add_argument(
         "--path", metavar="FOLDER", action="append", default=[], help="where to look for imported files; may repeat"
     )
+    parser.add_argument(
+        "--deny",
+        metavar="CODE",
+        action="append",
+        default=[],
+        choices=("all", *WARNINGS),
+        help=f"make an error of a warning: {', '.join(WARNINGS)} or all; may repeat",
+    )
+
+
+def _program_options(parser: argparse.ArgumentParser) -> None:
+    """What decides the image of a source file."""
+    _source_options(parser)
     parser.add_argument("--machine", metavar="MACHINE", help=f"preset or TOML file (default: {DEFAULT_MACHINE})")
     parser.add_argument("--seed", type=_seed, default=0, help="seed of placement and of random inputs (default: 0)")
 
@@ -126,6 +142,41 @@ def _asm(parser: argparse.ArgumentParser) -> None:
 
 def _machines(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("machine", metavar="MACHINE", nargs="?", help="preset or TOML file; print all its constants")
+
+
+def _check(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", metavar="FILE", nargs="+", help="a .mesh program, or functions to be imported")
+    _source_options(parser)
+
+
+def _fmt(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", metavar="FILE", nargs="+", help="a .mesh program; `-` formats standard input")
+    parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 if something would change")
+
+
+def _explain(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("subject", metavar="CODE", help="the code of an error or a warning, such as E0301")
+
+
+_CONFIGURED = {
+    "compile": _compile,
+    "run": _run,
+    "asm": _asm,
+    "check": _check,
+    "fmt": _fmt,
+    "explain": _explain,
+    "machines": _machines,
+}
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when it is asked for: that takes longer than all the rest."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any, **__: Any) -> None:
+        from importlib.metadata import version
+
+        parser._print_message(f"meshc {version('meshc')}\n")
+        parser.exit()
 
 
 def _seed(text: str) -> int:

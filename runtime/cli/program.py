@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
-from compiler.frontend import load, lower
+from compiler.diagnostics import Diagnostic
 from compiler.ir import TensorGraph
 from compiler.pipeline import Compiled, CompileOptions, Observer, compile_graph
 from compiler.program.image import Image
@@ -13,8 +13,9 @@ from compiler.program.serialize import read_file
 from compiler.target.load import load_machine
 from runtime.cli.parser import DEFAULT_MACHINE
 from runtime.cli.progress import Progress
+from runtime.cli.source import lowered, open_module
+from runtime.cli.terminal import Terminal
 from runtime.errors import bad_input
-from runtime.imports import FileFinder
 
 IMAGE_SUFFIX = ".mimg"
 
@@ -28,6 +29,7 @@ class Program:
     """As the source says it, before any pass."""
     compiled: Compiled | None = None
     compile_seconds: float | None = None
+    warnings: tuple[Diagnostic, ...] = ()
 
 
 def open_program(arguments: Namespace, progress: Progress) -> Program:
@@ -49,34 +51,24 @@ def compile_source(arguments: Namespace, progress: Progress, observe: Observer |
             observe(stage, value)
 
     machine = load_machine(arguments.machine or DEFAULT_MACHINE)
-    sizes = sizes_of(arguments.set)
-    find = FileFinder([Path(folder) for folder in arguments.path])
-    source = find.open(Path(arguments.file))
     progress.stage(f"compiling {arguments.file}")
     start = perf_counter()
-    graph = lower(load(source.text, source.name, find), arguments.program, sizes)
-    compiled = compile_graph(graph, machine, CompileOptions(seed=arguments.seed), observe=observed)
-    return Program(compiled.image, graph, compiled, perf_counter() - start)
+    program = lowered(open_module(arguments.file, arguments), arguments.program, arguments)
+    compiled = compile_graph(program.graph, machine, CompileOptions(seed=arguments.seed), observe=observed)
+    return Program(compiled.image, program.graph, compiled, perf_counter() - start, program.warnings)
+
+
+def show_warnings(program: Program, terminal: Terminal) -> None:
+    """Show what is doubtful about the source."""
+    if program.graph is not None:
+        terminal.warnings(program.warnings, {source.name: source for source in program.graph.sources})
 
 
 def _refuse_source_options(arguments: Namespace) -> None:
-    given = [f"--{name}" for name in ("set", "program", "machine", "check") if getattr(arguments, name)]
+    given = [f"--{name}" for name in ("set", "program", "machine", "path", "deny", "check") if getattr(arguments, name)]
     if given:
         raise bad_input(
             "E0531",
             f"`{given[0]}` needs the source of the program, but `{arguments.file}` is an image, already compiled",
             helps=[f"give the .mesh file in place of the image, or leave `{given[0]}` out"],
         )
-
-
-def sizes_of(settings: list[str]) -> dict[str, int]:
-    """Read `DIM=SIZE` settings; raises E0533 for one that is not of that form."""
-    sizes: dict[str, int] = {}
-    for setting in settings:
-        name, equals, text = setting.partition("=")
-        if not (name and equals and text.isascii() and text.isdigit() and int(text) > 0):
-            raise bad_input(
-                "E0533", f"`--set {setting}` is not of the form DIM=SIZE with a positive size", helps=["`--set B=128`"]
-            )
-        sizes[name] = int(text)
-    return sizes

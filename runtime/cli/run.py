@@ -16,7 +16,7 @@ from emulator.faults import Fault
 from runtime.cli.cache import kernel_cache
 from runtime.cli.exit_codes import ExitCode
 from runtime.cli.feeding import feed, pairs
-from runtime.cli.program import Program, open_program
+from runtime.cli.program import Program, open_program, show_warnings
 from runtime.cli.progress import Progress
 from runtime.cli.summary import (
     check_document,
@@ -42,6 +42,7 @@ def run(arguments: Namespace, terminal: Terminal) -> int:
     except Fault as fault:
         terminal.fault(fault.category, str(fault))
         return ExitCode.MACHINE_FAULT
+    show_warnings(done.program, terminal)
     _print(done, terminal)
     return ExitCode.OK if done.good else ExitCode.CHECK_FAILED
 

@@ -3,10 +3,11 @@
 import json
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
-from compiler.diagnostics import Diagnostic, DiagnosticError
+from compiler.diagnostics import Diagnostic, DiagnosticError, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class Terminal:
     error_color: bool
     out: TextIO = field(default_factory=lambda: sys.stdout)
     error: TextIO = field(default_factory=lambda: sys.stderr)
+    warned: list[Diagnostic] = field(default_factory=list)
 
     @classmethod
     def detect(cls, color: str, *, json: bool) -> "Terminal":
@@ -46,6 +48,8 @@ class Terminal:
 
     def document(self, value: dict[str, Any]) -> None:
         """Print the JSON document of the command, if JSON was asked for."""
+        if self.warned:
+            value = value | {"warnings": [_diagnostic_json(warning) for warning in self.warned]}
         if self.json:
             self.out.write(f"{json.dumps(value, indent=2)}\n")
 
@@ -94,8 +98,16 @@ class Terminal:
         from compiler.diagnostics.render import render
 
         for diagnostic in error.diagnostics:
-            self.error.write(render(diagnostic, error.sources, self.error_color).rstrip("\n") + "\n")
+            self.note(render(diagnostic, error.sources, self.error_color))
         self.document({"ok": False, "diagnostics": [_diagnostic_json(d) for d in error.diagnostics]})
+
+    def warnings(self, warnings: Sequence[Diagnostic], sources: Mapping[str, Source]) -> None:
+        """Show warnings; they become part of the document too."""
+        from compiler.diagnostics.render import render
+
+        for warning in warnings:
+            self.note(render(warning, sources, self.error_color))
+        self.warned += warnings
 
     def fault(self, category: str, message: str) -> None:
         """Report that the emulated machine stopped."""

@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[3]
 PACKAGES = ("compiler", "emulator", "grammar", "runtime")
 DATA = {
     *(f"{package}/py.typed" for package in PACKAGES),
+    "grammar/errors.md",
     "grammar/mesh.lark",
     "grammar/std.mesh",
     "compiler/target/presets/mesh_4x4.toml",
