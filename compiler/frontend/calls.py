@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 
 from compiler.diagnostics import DiagnosticError, Label, Span
 from compiler.frontend import ast
+from compiler.frontend.arranging import concat, pad, take, windows
 from compiler.frontend.catalog import DTYPES, ELEMENTWISE, PAIRWISE
 from compiler.frontend.context import Context
 from compiler.frontend.elementwise import convert, elementwise
+from compiler.frontend.options import axes_of, extent_of, integer
 from compiler.frontend.reduction import REDUCTIONS, reduce
-from compiler.frontend.shapes import counted_axes, reshape, transpose
+from compiler.frontend.shapes import reshape, transpose
 from compiler.frontend.values import Number, Operand, Tensor, Value
-
-MAX_EXTENT = 2**31 - 1
 
 
 def call_builtin(
@@ -28,6 +28,14 @@ def call_builtin(
         extent = extent_of(ctx, operands[0])
         return ctx.tensor(ctx.builder.iota((extent,), 0, ctx.span(span)), (0,))
     first = tensor_operand(ctx, name, operands[0])
+    if name == "pad":
+        return pad(ctx, first, options, span)
+    if name == "windows":
+        return windows(ctx, first, options, span)
+    if name == "take":
+        return take(ctx, first, operands[1], options, span)
+    if name == "concat":
+        return concat(ctx, [tensor_operand(ctx, name, operand) for operand in operands], options, span)
     rest = [integer(ctx, operand, "an axis" if name == "transpose" else "an extent") for operand in operands[1:]]
     if name == "transpose":
         return transpose(ctx, first, rest or None, span)
@@ -41,9 +49,7 @@ def _reduce(ctx: Context, name: str, operand: Operand, options: Mapping[str, Seq
     assert isinstance(value, Tensor)
     axes = list(range(value.rank))
     if "axis" in options:
-        axes = [_axis(ctx, option, operand) for option in options["axis"]]
-    if len(set(axes)) < len(axes):
-        raise ctx.error("E0308", "an axis is named twice", Label(span))
+        axes = axes_of(ctx, options["axis"], operand, span)
     keep = False
     for option in options.get("keepdims", ()):
         if not isinstance(option.value, Number) or not isinstance(option.value.value, bool):
@@ -52,41 +58,12 @@ def _reduce(ctx: Context, name: str, operand: Operand, options: Mapping[str, Seq
     return reduce(ctx, REDUCTIONS[name], operand, axes, span=span, keep=keep)
 
 
-def _axis(ctx: Context, option: Operand, operand: Operand) -> int:
-    assert isinstance(operand.value, Tensor)
-    rank = operand.value.rank
-    axis = integer(ctx, option, "an axis")
-    if not -rank <= axis < rank:
-        message = f"axis {axis} does not exist: the value has {counted_axes(rank)}"
-        raise ctx.error("E0308", message, Label(option.span), Label(operand.span, f"this is {operand.value}"))
-    return axis % rank
-
-
 def tensor_operand(ctx: Context, name: str, operand: Operand) -> Operand:
     """`operand`, which must be a tensor; raises E0313."""
     if isinstance(operand.value, Number):
         message = f"`{name}` takes a tensor, but is given the number {operand.value}"
         raise ctx.error("E0313", message, Label(operand.span), helps=(f"give it a type: `f32({operand.value})`",))
     return operand
-
-
-def integer(ctx: Context, operand: Operand, what: str) -> int:
-    """The value of an integer known at compile time; raises E0312."""
-    value = operand.value
-    if isinstance(value, Number) and isinstance(value.value, int) and not isinstance(value.value, bool):
-        return value.value
-    found = f"{value}, a tensor" if isinstance(value, Tensor) else f"{value}"
-    message = f"{what} is an integer known at compile time"
-    raise ctx.error("E0312", message, Label(operand.span, f"this is {found}"))
-
-
-def extent_of(ctx: Context, operand: Operand) -> int:
-    """A positive extent; raises E0312."""
-    extent = integer(ctx, operand, "an extent")
-    if not 1 <= extent <= MAX_EXTENT:
-        message = f"an extent is {extent}, but must be between 1 and {MAX_EXTENT}"
-        raise ctx.error("E0312", message, Label(operand.span))
-    return extent
 
 
 def misplaced(ctx: Context, node: ast.Tuple) -> DiagnosticError:

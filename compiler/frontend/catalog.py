@@ -20,6 +20,8 @@ ELEMENTWISE = {
     )
 } | {"minimum": ScalarOp.MIN, "maximum": ScalarOp.MAX}
 """Functions of each element alone, by name."""
+SPLIT = "split"
+"""The one function that is built in and has several results."""
 PAIRWISE = {"min": ScalarOp.MIN, "max": ScalarOp.MAX}
 """Reductions that, given two arguments, compare them elementwise."""
 
@@ -50,6 +52,11 @@ BUILTINS: dict[str, Builtin] = {
     **{name: Builtin(1, 2 if name in PAIRWISE else 1, ("axis", "keepdims")) for name in REDUCTIONS},
     **{name: Builtin(1, 1) for name in DTYPES},
     "iota": Builtin(1, 1),
+    "concat": Builtin(1, 1000, ("axis",)),
+    "pad": Builtin(1, 1, ("axis", "before", "after", "value")),
+    "split": Builtin(2, 2, ("axis",)),
+    "take": Builtin(2, 2, ("axis",)),
+    "windows": Builtin(1, 1, ("axis", "size", "stride", "dilation")),
     "transpose": Builtin(1, 1000),
     "reshape": Builtin(2, 1000),
 }

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from math import inf
 
-from compiler.diagnostics import Diagnostic, DiagnosticError, Label, Source, Span
+from compiler.diagnostics import Diagnostic, DiagnosticError, Label, Severity, Source, Span
 from compiler.frontend.values import Axis, AxisKey, Index, Tensor
 from compiler.ir.builder import GraphBuilder
 
@@ -30,6 +30,8 @@ class Context:
     rest_order: float = inf
     statements: int = 0
     levels: int = 0
+    warnings: dict[Diagnostic, None] = field(default_factory=dict)
+    """In the order of the text, each once."""
     _orders: int = 0
 
     def span(self, span: Span) -> Span:
@@ -82,6 +84,11 @@ class Context:
             if call not in [label.span for label in labels]:
                 diagnostic = replace(diagnostic, labels=(*labels, Label(call, f"in this call of `{name}`")))
         return DiagnosticError((diagnostic,), self.sources)
+
+    def warn(self, code: str, message: str, *labels: Label, helps: Sequence[str] = ()) -> None:
+        """Note a warning; one about the inside of a library function is not the user's."""
+        if self.site is None:
+            self.warnings[Diagnostic(code, message, labels, helps=tuple(helps), severity=Severity.WARNING)] = None
 
     def _at_call(self, diagnostic: Diagnostic, site: Span) -> Diagnostic:
         name = next(name for name, call in self.calls if call == site)

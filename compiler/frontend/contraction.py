@@ -7,6 +7,7 @@ from math import prod
 from compiler.diagnostics import Label, Span
 from compiler.frontend.context import Context
 from compiler.frontend.elementwise import align, broadcast, common_type, permute, require
+from compiler.frontend.packing import pack, reads_window, unpack
 from compiler.frontend.reduction import Fold, drop, reduce
 from compiler.frontend.values import Axis, Index, Operand, Tensor
 from compiler.numerics import DType, ExprBuilder, ScalarOp
@@ -72,7 +73,11 @@ def reduce_product(
 def sum_of_products(ctx: Context, fold: Fold, a: Tensor, b: Tensor, *, summed: Sequence[Index], span: Span) -> Tensor:
     """Combine products over `summed`; `a` and `b` have indices only. No product is rounded before it is added."""
     if fold is Fold.SUM and (plan := _best(ctx, a, b, summed)) is not None:
-        return _contract(ctx, plan, span)
+        packed = pack(ctx, a, b, summed, span) if reads_window(ctx, a, b) else None
+        if packed is None:
+            return _contract(ctx, plan, span)
+        total = sum_of_products(ctx, fold, packed.a, packed.b, summed=[packed.k], span=span)
+        return unpack(ctx, total, packed, span)
     wide = DType.I32 if a.dtype is DType.I32 else DType.F32
     axes, ids = align(ctx, (a, b), span)
     inputs = list(dict.fromkeys(ids))

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from compiler.diagnostics import DiagnosticError, Label
 from compiler.frontend import ast
-from compiler.frontend.calls import integer
 from compiler.frontend.context import Context
+from compiler.frontend.options import integer
 from compiler.frontend.values import Number, Operand, Tensor
 
 

@@ -61,7 +61,12 @@ def _divide(a: _Scalar, b: _Scalar) -> _Scalar:
 
 
 def _whole(function: Callable[[float], float]) -> Callable[[_Scalar], _Scalar]:
-    return lambda value: value if isinstance(value, int) else function(value)
+    """Round to an integer, which can be an extent; what is not finite stays as it is."""
+
+    def rounded(value: _Scalar) -> _Scalar:
+        return int(function(value)) if math.isfinite(value) else value
+
+    return rounded
 
 
 def _power(a: _Scalar, b: _Scalar) -> _Scalar:

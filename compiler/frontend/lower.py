@@ -1,20 +1,24 @@
 """Lower a program of a module to a tensor graph, every call written out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from compiler.diagnostics import Diagnostic, DiagnosticError, Label, Span
 from compiler.frontend import ast
-from compiler.frontend.calls import call_builtin, extent_of, integer, misplaced, tensor_operand
-from compiler.frontend.catalog import BUILTINS, CONSTANTS
+from compiler.frontend.affine import Affine, affine, is_computed, room, unbound
+from compiler.frontend.arranging import split
+from compiler.frontend.calls import call_builtin, misplaced, tensor_operand
+from compiler.frontend.catalog import BUILTINS, CONSTANTS, SPLIT
 from compiler.frontend.context import MAX_LEVELS, MAX_STATEMENTS, Context, did_you_mean, is_library
 from compiler.frontend.contraction import matmul, reduce_product
 from compiler.frontend.control import failed_assertion, loop_range, truth, unassigned
 from compiler.frontend.elementwise import convert, elementwise
 from compiler.frontend.library import library, reachable, visible
+from compiler.frontend.options import extent_of, integer
 from compiler.frontend.reduction import REDUCTIONS, Fold, check_indices, reduce
 from compiler.frontend.shapes import Bounds, Item, Rest, bind, collect, settle, subscript, transpose
 from compiler.frontend.signature import Signature
+from compiler.frontend.taking import take_along
 from compiler.frontend.values import Index, Number, Operand, Poisoned, Tensor, Value
 from compiler.ir import TensorGraph, TensorType
 from compiler.ir.builder import GraphBuilder
@@ -87,6 +91,10 @@ def _rebinds(node: ast.Item, name: str) -> bool:
 @dataclass(frozen=True, slots=True)
 class Scope:
     """What the definitions of one file see outside of themselves."""
+
+def _is_tensor(item: Item | Operand) -> bool:
+    return isinstance(item, Operand)
+
 
     functions: Mapping[str, ast.Function]
     dims: Mapping[str, int]
@@ -183,7 +191,11 @@ class Lowering:
                 frame.values[target.text] = self.expression(value, frame)
             case ast.Assign(targets, value):
                 assert isinstance(value, ast.Call)
-                for target, operand in zip(targets, self.call(value, frame), strict=True):
+                found = self.call(value, frame)
+                if len(found) != len(targets):
+                    message = f"{len(targets)} names on the left side, {len(found)} parts on the right side"
+                    raise self.ctx.error("E0209", message, Label(targets[0].span), Label(value.span))
+                for target, operand in zip(targets, found, strict=True):
                     frame.values[target.text] = operand.value
             case ast.For():
                 self.loop(statement, frame)
@@ -303,7 +315,20 @@ class Lowering:
         id = self.ctx.builder.iota((index.extent or 1,), 0, self.ctx.span(node.span))
         return self.ctx.tensor(id, (index,))
 
-    def find_extent(self, index: Index, frame: Frame) -> None:
+    def find_extent(self, index: Index, frame: Frame, *, in_sums: bool = True) -> None:
+        """Bind `index` to the first axis that it subscripts alone, else as far as all sums that it stands in allow."""
+        rooms: list[tuple[int, Span]] = []
+        for item, extent in self.subscripts(index, frame):
+            if isinstance(item, ast.Name) and item.text == index.name:
+                bind(self.ctx, index, extent, item.span)
+                return
+            if in_sums and is_computed(item, {index.name: index}):
+                rooms += self.room(index, item, extent, frame)
+        if rooms:
+            bind(self.ctx, index, *min(rooms, key=lambda found: found[0]))
+
+    def subscripts(self, index: Index, frame: Frame) -> Iterator[tuple[ast.Item, int]]:
+        """What stands for each axis of known extent of named tensors, where `index` can be used."""
         for node in ast.walk(frame.scopes[index], lambda node: not _rebinds(node, index.name)):
             if not isinstance(node, ast.Subscript) or not isinstance(node.base, ast.Name):
                 continue
@@ -311,10 +336,32 @@ class Lowering:
             rest = [isinstance(item, ast.Rest) for item in node.items]
             for number, item in enumerate(node.items):
                 axis = number - len(node.items) if any(rest[:number]) else number
-                named = isinstance(item, ast.Name) and item.text == index.name
-                if named and isinstance(value, Tensor) and -value.rank <= axis < value.rank:
-                    bind(self.ctx, index, value.shape[axis], item.span)
-                    return
+                if isinstance(value, Tensor) and -value.rank <= axis < value.rank:
+                    yield item, value.shape[axis]
+
+    def room(self, index: Index, item: ast.Item, extent: int, frame: Frame) -> list[tuple[int, Span]]:
+        """How far `index` can run in a sum all of whose other indices are known; nothing if they are not."""
+        assert isinstance(item, ast.Binary | ast.Unary)
+        names = {part.text for part in ast.walk(item) if isinstance(part, ast.Name)}
+        known = all(name in frame.values or name in frame.indices for name in names)
+        found = self.affine(item, frame) if known else None
+        if found is None or index not in found.indices:
+            return []
+        for other in unbound(found):
+            if other is not index:
+                self.find_extent(other, frame, in_sums=False)
+        if unbound(found) != [index]:
+            return []
+        return [(fits, item.span)] if (fits := room(found, index, extent)) > 0 else []
+
+    def affine(self, node: ast.Expression, frame: Frame) -> Affine | None:
+        """A subscript as a sum of multiples of indices, or None."""
+
+        def number(part: ast.Expression) -> int | None:
+            operand = self.operand(part, frame)
+            return None if isinstance(operand.value, Tensor) else integer(self.ctx, operand, "a factor in a subscript")
+
+        return affine(node, frame.indices, number)
 
     def binary(self, node: ast.Binary, frame: Frame) -> Value:
         """Operators from the left, in a loop: a chain may be long."""
@@ -332,9 +379,18 @@ class Lowering:
 
     def subscript(self, base: ast.Expression, items: Sequence[ast.Item], node: ast.Subscript, frame: Frame) -> Tensor:
         operand = tensor_operand(self.ctx, "[]", self.operand(base, frame))
-        return subscript(self.ctx, operand, [self.item(item, frame) for item in items], node.span)
+        found = [self.item(item, frame) for item in items]
+        chosen = [(Index("", (self.ctx.next_order(), 0), i.span, reduced=True), i) for i in found if _is_tensor(i)]
+        for index, item in chosen:
+            found[found.index(item)] = Item(index, item.span)
+        value = subscript(self.ctx, operand, [i for i in found if isinstance(i, Item)], node.span)
+        for index, by in chosen:
+            assert isinstance(by, Operand)
+            value = take_along(self.ctx, Operand(value, node.span), index, by, node.span)
+        return value
 
-    def item(self, node: ast.Item, frame: Frame) -> Item:
+    def item(self, node: ast.Item, frame: Frame) -> Item | Operand:
+        """A subscript; one that depends on data is an operand."""
         match node:
             case ast.Rest():
                 return Item(Rest(), node.span)
@@ -345,19 +401,24 @@ class Lowering:
                 return Item(frame.indices[text], node.span)
         operand = self.operand(node, frame)
         if isinstance(operand.value, Tensor):
-            message = "a subscript is an index alone, a slice or an integer known at compile time"
-            raise self.ctx.error("E0204", message, Label(node.span, f"this is {operand.value}"))
+            return operand
         return Item(integer(self.ctx, operand, "a subscript"), node.span)
 
     def bound(self, node: ast.Expression, frame: Frame) -> int:
         return integer(self.ctx, self.operand(node, frame), "a bound of a slice")
+        if is_computed(node, frame.indices) and (found := self.affine(node, frame)) is not None:
+            for index in unbound(found):
+                self.find_extent(index, frame, in_sums=False)
+            for index in unbound(found):
+                self.find_extent(index, frame)
+            return Item(found, node.span)
 
     def extent(self, node: ast.Expression, frame: Frame) -> int:
         return extent_of(self.ctx, self.operand(node, frame))
 
     def reduction(self, node: ast.Reduction, frame: Frame) -> Tensor:
         fold = REDUCTIONS[node.kind.text]
-        indices = [Index(name.text, (self.ctx.next_order(), 0), name.span) for name in node.indices]
+        indices = [Index(name.text, (self.ctx.next_order(), 0), name.span, reduced=True) for name in node.indices]
         inner = self.scope(frame, indices, node.body)
         body = node.body
         if fold in (Fold.SUM, Fold.MEAN) and isinstance(body, ast.Binary) and body.op is ast.BinaryOperator.MUL:
@@ -373,7 +434,7 @@ class Lowering:
 
     def single(self, node: ast.Call, frame: Frame) -> Value:
         function = frame.scope.functions.get(node.function.text)
-        if function is not None and len(function.results) > 1:
+        if node.function.text == SPLIT or (function is not None and len(function.results) > 1):
             message = f"`{node.function.text}` has several results"
             helps = ("assign them to as many names in a statement of its own: `a, b = ...`",)
             raise self.ctx.error("E0209", message, Label(node.span), helps=helps)
@@ -395,6 +456,9 @@ class Lowering:
         return self.write_out(function, given, node)
 
     def option(self, node: ast.Expression, frame: Frame) -> list[Operand]:
+            if name == SPLIT:
+                first = tensor_operand(self.ctx, name, operands[0])
+                return split(self.ctx, first, operands[1], options, node.span)
         nodes = node.items if isinstance(node, ast.Tuple) else (node,)
         return [self.operand(item, frame) for item in nodes]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from compiler.diagnostics import Diagnostic, Label, Span
 from compiler.frontend import ast
-from compiler.frontend.catalog import ATTRIBUTES, BUILTINS, CONST, CONSTANTS, DTYPES, Builtin, counted
+from compiler.frontend.catalog import ATTRIBUTES, BUILTINS, CONST, CONSTANTS, DTYPES, PAIRWISE, SPLIT, Builtin, counted
 from compiler.frontend.context import did_you_mean
 from compiler.frontend.reduction import REDUCTIONS
 
@@ -202,6 +202,8 @@ class _Checker:
 
     def several(self, targets: Sequence[ast.Name], value: ast.Expression) -> None:
         function = self.functions.get(value.function.text) if isinstance(value, ast.Call) else None
+        if isinstance(value, ast.Call) and value.function.text == SPLIT:
+            return  # how many parts it has is a number, which may be computed
         results = len(function.results) if function is not None else 1
         if results != len(targets):
             message = (
@@ -283,7 +285,7 @@ class _Checker:
         for keyword in node.keywords:
             if keyword.name.text not in builtin.keywords:
                 self.unknown_keyword(node, keyword, builtin.keywords)
-            elif given > 1:
+            elif given > 1 and node.function.text in PAIRWISE:
                 message = f"`{node.function.text}` of two arguments compares them and has no `{keyword.name.text}`"
                 self.report("E0209", message, Label(keyword.name.span))
 

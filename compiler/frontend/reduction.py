@@ -19,9 +19,21 @@ class Fold(Enum):
     MAX = "max"
     MIN = "min"
     MEAN = "mean"
+    ANY = "any"
+    ALL = "all"
+    ARGMAX = "argmax"
+    ARGMIN = "argmin"
 
 
-_KINDS = {Fold.SUM: ReduceKind.SUM, Fold.MEAN: ReduceKind.SUM, Fold.PROD: ReduceKind.PROD, Fold.MAX: ReduceKind.MAX}
+_KINDS = {
+    Fold.SUM: ReduceKind.SUM,
+    Fold.MEAN: ReduceKind.SUM,
+    Fold.PROD: ReduceKind.PROD,
+    Fold.MAX: ReduceKind.MAX,
+    Fold.ANY: ReduceKind.MAX,
+}
+_PLACES = {Fold.ARGMAX: Fold.MAX, Fold.ARGMIN: Fold.MIN}
+_LOGICAL = (Fold.ANY, Fold.ALL)
 REDUCTIONS = {fold.value: fold for fold in Fold}
 
 
@@ -42,8 +54,9 @@ def reduce(
     """
     tensor = operand.value
     assert isinstance(tensor, Tensor)
-    allowed = (DType.F32, DType.BF16) if fold is Fold.MEAN else (DType.F32, DType.BF16, DType.I32)
-    require(ctx, f"`{fold.value}`", operand, allowed)
+    require(ctx, f"`{fold.value}`", operand, _allowed(fold))
+    if fold in _PLACES:
+        return _place(ctx, fold, operand, axes, span=span, keep=keep)
     if not axes:
         return tensor
     places = tuple(sorted(tensor.axes.index(axis) for axis in axes))
@@ -52,8 +65,36 @@ def reduce(
 
 
 def _emit(ctx: Context, fold: Fold, tensor: Tensor, places: tuple[int, ...], result: DType, span: Span) -> Tensor:
-    wide = DType.I32 if tensor.dtype is DType.I32 else DType.F32
+    wide = DType.F32 if tensor.dtype.is_float else DType.I32
     body = ExprBuilder()
+def _allowed(fold: Fold) -> tuple[DType, ...]:
+    if fold in _LOGICAL:
+        return (DType.BOOL,)
+    return (DType.F32, DType.BF16) if fold is Fold.MEAN else (DType.F32, DType.BF16, DType.I32)
+
+
+def _place(ctx: Context, fold: Fold, operand: Operand, axes: Collection[Axis], *, span: Span, keep: bool) -> Tensor:
+    """Where along one axis the extreme stands first, as an i32; a NaN counts as extreme. Raises E0308."""
+    tensor = operand.value
+    assert isinstance(tensor, Tensor)
+    if len(axes) != 1:
+        message = f"`{fold.value}` runs along one axis, but is given {len(axes)}"
+        raise ctx.error("E0308", message, Label(span), Label(operand.span, f"this is {tensor}"))
+    place = tensor.axes.index(next(iter(axes)))
+    extreme = _emit(ctx, _PLACES[fold], tensor, (place,), tensor.dtype, span)
+    shape = [extent if n == place else 1 for n, extent in enumerate(tensor.type.shape)]
+    numbers = ctx.builder.iota(shape, place, ctx.span(span))
+    expr = ExprBuilder()
+    element, best, number = expr.arg(0, tensor.dtype), expr.arg(1, tensor.dtype), expr.arg(2, DType.I32)
+    hit = expr.op(ScalarOp.EQ, DType.BOOL, element, best)
+    if tensor.dtype.is_float:
+        hit = expr.op(ScalarOp.OR, DType.BOOL, hit, expr.op(ScalarOp.NE, DType.BOOL, element, element))
+    chosen = expr.op(ScalarOp.WHERE, DType.I32, hit, number, expr.const(shape[place], DType.I32))
+    places = ctx.builder.map(expr.build(chosen), (tensor.id, extreme.id, numbers), ctx.span(span))
+    first = _emit(ctx, Fold.MIN, ctx.tensor(places, tensor.axes), (place,), DType.I32, span)
+    return first if keep else drop(ctx, first, axes, span)
+
+
     element = body.arg(0, tensor.dtype)
     finish = ExprBuilder()
     total = finish.arg(0, wide)

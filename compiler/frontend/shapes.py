@@ -6,6 +6,7 @@ from math import prod
 from typing import TypeAlias
 
 from compiler.diagnostics import DiagnosticError, Label, Span
+from compiler.frontend.affine import Affine, check_inside, outside, room, unbound
 from compiler.frontend.context import Context
 from compiler.frontend.elementwise import permute
 from compiler.frontend.values import Axis, Index, Operand, Tensor
@@ -26,7 +27,7 @@ class Rest:
     """`...` in a subscript."""
 
 
-Place: TypeAlias = Index | int | Bounds | Rest
+Place: TypeAlias = Index | int | Bounds | Rest | Affine
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +41,15 @@ class Item:
 def subscript(ctx: Context, base: Operand, items: Sequence[Item], span: Span) -> Tensor:
     """Select elements: an integer drops its axis, a range keeps it, an index turns it into an axis of that index.
 
-    Raises E0204 for an index that stands twice, E0303 for extents that disagree, E0309 for a place out of range,
-    E0314 for too many or too few items.
+    Raises E0303 for extents that disagree, E0305 for an index of unknown extent, E0309 for a place out of range, E0314
+    for too many or too few items.
     """
     tensor = base.value
     assert isinstance(tensor, Tensor)
     full = _complete(ctx, base, tensor, items)
     windows = [_window(ctx, base, item, extent) for item, extent in zip(full, tensor.shape, strict=True)]
-    _check_repeated(ctx, tensor, full)
+    if _needs_window(tensor, full):
+        return _pick(ctx, tensor, full, windows, span)
     id = _slice(ctx, tensor, windows, span)
     fixed = [number for number, item in enumerate(full) if isinstance(item.place, int)]
     visible = [number for number, item in enumerate(full) if isinstance(item.place, Bounds)]
@@ -68,7 +70,7 @@ def _complete(ctx: Context, base: Operand, tensor: Tensor, items: Sequence[Item]
     """One item per visible axis: `...`, or what is missing at the end, becomes whole axes."""
     rests = [number for number, item in enumerate(items) if isinstance(item.place, Rest)]
     given = len(items) - len(rests)
-    indexed = any(isinstance(item.place, Index) for item in items)
+    indexed = any(isinstance(item.place, Index) and item.place.name for item in items)
     if given > tensor.rank or len(rests) > 1 or (given < tensor.rank and indexed and not rests):
         helps = ("write `...` for the axes that are not named",) if given < tensor.rank and not rests else ()
         message = f"{given} subscript{'' if given == 1 else 's'} for a value of {counted_axes(tensor.rank)}"
@@ -88,16 +90,40 @@ def _end(span: Span) -> tuple[int, int]:
     return span.end_line, span.end_column
 
 
-def _check_repeated(ctx: Context, tensor: Tensor, items: Sequence[Item]) -> None:
-    seen = list(tensor.indices)
-    for item in items:
-        if not isinstance(item.place, Index):
-            continue
-        if item.place in seen:
-            message = f"the index `{item.place.name}` stands twice in the subscripts of one value"
-            helps = ("for a diagonal, use two indices and `where(i == j, ..., 0.0)`",)
-            raise ctx.error("E0204", message, Label(item.span), helps=helps)
-        seen.append(item.place)
+def _needs_window(tensor: Tensor, items: Sequence[Item]) -> bool:
+    """Whether a subscript is a sum, or an index stands twice, as in a diagonal."""
+    indices = [*tensor.indices, *(item.place for item in items if isinstance(item.place, Index))]
+    return any(isinstance(item.place, Affine) for item in items) or len(set(indices)) < len(indices)
+
+
+def _pick(ctx: Context, tensor: Tensor, items: Sequence[Item], windows: Sequence[range], span: Span) -> Tensor:
+    """The elements at affine places; axes that are going to be reduced come first, where that costs least."""
+    places = [axis if isinstance(axis, Index) else items[axis].place for axis in tensor.axes]
+    sums = [_as_affine(place) for place in places]
+    indices = sorted({index for s in sums for index in s.indices}, key=lambda i: (not i.reduced, ctx.key(i)))
+    visible = [number for number, item in enumerate(items) if isinstance(item.place, Bounds)]
+    shape = [*(index.extent or 1 for index in indices), *(len(windows[number]) for number in visible)]
+    base, steps = [], []
+    for axis, s in zip(tensor.axes, sums, strict=True):
+        terms = dict(s.terms)
+        window = windows[axis] if isinstance(axis, int) and axis in visible else None
+        base.append(window.start if window is not None else s.constant % tensor.extent(axis))
+        row = [terms.get(index, 0) for index in indices]
+        steps.append([*row, *(window.step if window is not None and axis == v else 0 for v in visible)])
+    id = ctx.builder.window(tensor.id, shape, base, steps, ctx.span(span))
+    return ctx.tensor(id, [*indices, *range(len(visible))])
+
+
+def _as_affine(place: Place) -> Affine:
+    """What `place` adds to a coordinate beside a range, which is added apart."""
+    match place:
+        case Affine():
+            return place
+        case Index():
+            return Affine(0, ((place, 1),))
+        case int(number):
+            return Affine(number)
+    return Affine(0)
 
 
 def _window(ctx: Context, base: Operand, item: Item, extent: int) -> range:
@@ -114,6 +140,20 @@ def _window(ctx: Context, base: Operand, item: Item, extent: int) -> range:
             return _range(ctx, base, item, (start, stop, step), extent)
         case Rest():
             return range(extent)
+        case Affine() as subscript:
+            fit(ctx, subscript, extent, item.span)
+            check_inside(ctx, subscript, extent, item.span)
+            return range(extent)
+
+
+def fit(ctx: Context, subscript: Affine, extent: int, span: Span) -> None:
+    """Let the one index of unknown extent, if there is one, run as far as an axis of `extent` allows."""
+    open_ = unbound(subscript)
+    if len(open_) == 1:
+        found = room(subscript, open_[0], extent)
+        if found < 1:
+            raise outside(ctx, subscript, extent, span)
+        bind(ctx, open_[0], found, span)
 
 
 def _range(

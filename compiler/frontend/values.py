@@ -23,6 +23,8 @@ class Index:
     span: Span
     extent: int | None = None
     origin: Span | None = None
+    reduced: bool = False
+    """Whether a reduction introduces it."""
 
 
 Axis: TypeAlias = Index | int

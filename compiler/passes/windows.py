@@ -30,12 +30,14 @@ def window(op: Operation, new: Rewriter) -> int | None:
     source = new.ops[op.inputs[0]]
     if isinstance(source.kind, Transpose):
         inverse = [source.kind.perm.index(axis) for axis in range(len(source.kind.perm))]
-        base, steps = (tuple(rows[d] for d in inverse) for rows in (op.kind.base, op.kind.steps))
+        base = tuple(op.kind.base[d] for d in inverse)
+        steps = tuple(op.kind.steps[d] for d in inverse)
         return new.emit(Window(op.kind.digits, base, steps), source.inputs, op.type, op.span)
-    if isinstance(source.kind, Window) and source.kind.digits == source.type.shape:
-        if _inside(op.kind, source.type.shape):
-            return new.emit(_composed(op.kind, source.kind), source.inputs, op.type, op.span)
-    return None
+    if not isinstance(source.kind, Window) or source.kind.digits != source.type.shape:
+        return None
+    if not _inside(op.kind, source.type.shape):
+        return None
+    return new.emit(_composed(op.kind, source.kind), source.inputs, op.type, op.span)
 
 
 def _digits_by_axis(digits: tuple[int, ...], shape: Shape) -> list[list[int]] | None:

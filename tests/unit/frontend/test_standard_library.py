@@ -1,6 +1,8 @@
 """The functions of std.mesh against formulas in double precision."""
 
+import re
 from collections.abc import Callable, Mapping
+from inspect import signature
 from math import erf
 
 import ml_dtypes
@@ -16,7 +18,21 @@ from runtime.reference import evaluate
 Double = NDArray[np.float64]
 RNG = np.random.default_rng(11)
 SHAPES = {"x": (3, 4, 6), "w": (6, 5), "b": (5,), "g": (6,), "h": (6,), "q": (2, 4, 8), "k": (2, 7, 8), "v": (2, 7, 3)}
+SHAPES |= {
+    "q4": (4, 4, 8),
+    "line": (2, 3, 11),
+    "image": (2, 3, 9, 8),
+    "k1": (5, 3, 3),
+    "k2": (5, 3, 3, 2),
+    "kd": (3, 3, 2),
+}
+SHAPES |= {"i3": (3,), "i22": (2, 2), "pos": (4,), "t": (3, 4), "s": (3, 5), "c": (3, 5)}
+SHAPES |= {"wl": (4, 20), "ul": (5, 20), "bl": (20,), "wg": (4, 15), "ug": (5, 15), "bg": (15,), "cg": (15,)}
+SHAPES |= {"gate": (4, 6), "w1": (6, 4, 7), "w2": (6, 7, 4)}
 VALUES = {name: 2 * RNG.standard_normal(shape) for name, shape in SHAPES.items()}
+VALUES |= {"i3": np.array([4, 1, 4]), "i22": np.array([[3, 0], [9, -1]]), "pos": np.array([7, 0, 3, 100])}
+VALUES |= {name: VALUES[name] / 4 for name in ("wl", "ul", "wg", "ug", "w1", "w2", "gate")}
+INTEGERS = ("i3", "i22", "pos")
 
 
 def softmax(x: Double, axis: int = -1) -> Double:
@@ -33,6 +49,51 @@ def normal(x: Double) -> Double:
     return np.asarray((x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5))
 
 
+def grouped(q: Double, k: Double, v: Double, mask: bool | NDArray[np.bool_]) -> Double:
+    return attention(q, k.repeat(2, 0), v.repeat(2, 0), mask)
+
+
+def patches(x: Double, size: tuple[int, ...], stride: int, padding: int, border: float = 0) -> Double:
+    """`[batch, channels, places..., *size]`."""
+    axes = tuple(range(2, x.ndim))
+    x = np.pad(x, [(0, 0)] * 2 + [(padding, padding)] * len(axes), constant_values=border)
+    view = np.lib.stride_tricks.sliding_window_view(x, size, axis=axes)
+    return np.asarray(view[(slice(None), slice(None), *(slice(None, None, stride) for _ in axes))])
+
+
+def rotary(x: Double, pos: Double) -> Double:
+    turned = (x[..., :4] + 1j * x[..., 4:]) * np.exp(1j * pos[:, None] * 10000.0 ** (-np.arange(4) / 4))
+    return np.concatenate([turned.real, turned.imag], -1)
+
+
+def sigmoid(x: Double) -> Double:
+    return np.asarray(1 / (1 + np.exp(-x)))
+
+
+def lstm(t: Double, s: Double, c: Double, wl: Double, ul: Double, bl: Double) -> tuple[Double, Double]:
+    i, f, g, o = np.split(t @ wl + s @ ul + bl, 4, 1)
+    cell = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+    return np.asarray(sigmoid(o) * np.tanh(cell)), cell
+
+
+def gru(t: Double, s: Double, wg: Double, ug: Double, bg: Double, cg: Double) -> Double:
+    (xr, xz, xn), (hr, hz, hn) = np.split(t @ wg + bg, 3, 1), np.split(s @ ug + cg, 3, 1)
+    z = sigmoid(xz + hz)
+    return np.asarray((1 - z) * np.tanh(xn + sigmoid(xr + hr) * hn) + z * s)
+
+
+def experts(t: Double, gate: Double, w1: Double, w2: Double) -> Double:
+    out = np.zeros_like(t)
+    for row, token in enumerate(t):
+        scores = token @ gate
+        best = np.argsort(-scores)[:2]
+        for weight, e in zip(softmax(scores[best]), best, strict=True):
+            hidden = token @ w1[e]
+            out[row] += weight * (hidden * sigmoid(hidden)) @ w2[e]
+    return out
+
+
+RECENT = np.arange(7) - np.arange(4)[:, None]
 CASES: dict[str, Callable[..., object]] = {
     "relu(x)": lambda x: np.maximum(x, 0),
     "leaky_relu(x)": lambda x: np.where(x > 0, x, 0.01 * x),
@@ -51,18 +112,55 @@ CASES: dict[str, Callable[..., object]] = {
     "dense(x, w, b)": lambda x, w, b: x @ w + b,
     "attention(q, k, v)": attention,
     "causal_attention(q, k, v)": lambda q, k, v: attention(q, k, v, np.arange(7) <= np.arange(4)[:, None] + 3),
+    "grouped_attention(q4, k, v)": lambda q4, k, v: grouped(q4, k, v, RECENT <= 3),
+    "grouped_attention(q4, k, v, causal=false)": lambda q4, k, v: grouped(q4, k, v, True),
+    "sliding_window_attention(q, k, v, window=3)": lambda q, k, v: attention(q, k, v, (RECENT <= 3) & (RECENT > 0)),
+    "rotary(q, pos)": lambda q, pos: rotary(q, pos),
+    "one_hot(i22, 5)": lambda i22: i22[..., None] == np.arange(5),
+    "embedding(i3, w)": lambda w, i3: w[i3.astype(int)],
+    "scatter_add(i3, s, rows=6)": lambda s, i3: np.stack([s[i3 == row].sum(0) for row in range(6)]),
+    "tril(x)": lambda x: np.tril(x),
+    "triu(x, diagonal=1)": lambda x: np.triu(x, 1),
+    "rank(x)": lambda x: np.argsort(np.argsort(-x, -1, kind="stable"), -1),
+    "sort(x)": lambda x: np.sort(x, -1),
+    "a, b = topk(x, 2); a": lambda x: np.sort(x, -1)[..., :-3:-1],
+    "a, b = topk(x, 2); b": lambda x: np.argsort(-x, -1, kind="stable")[..., :2],
+    "conv1d(line, k1)": lambda line, k1: np.einsum("ncpr,kcr->nkp", patches(line, (3,), 1, 0), k1),
+    "conv1d(line, k1, stride=3, padding=2)": lambda line, k1: np.einsum("ncpr,kcr->nkp", patches(line, (3,), 3, 2), k1),
+    "conv1d(line, k1, dilation=2)": lambda line, k1: np.einsum(
+        "ncpr,kcr->nkp", patches(line, (5,), 1, 0)[..., ::2], k1
+    ),
+    "conv2d(image, k2)": lambda image, k2: np.einsum("ncpqrs,kcrs->nkpq", patches(image, (3, 2), 1, 0), k2),
+    "conv2d(image, k2, stride=2, padding=1)": lambda image, k2: np.einsum(
+        "ncpqrs,kcrs->nkpq", patches(image, (3, 2), 2, 1), k2
+    ),
+    "depthwise_conv2d(image, kd, padding=1)": lambda image, kd: np.einsum(
+        "ncpqrs,crs->ncpq", patches(image, (3, 2), 1, 1), kd
+    ),
+    "max_pool2d(image)": lambda image: patches(image, (2, 2), 2, 0).max((-2, -1)),
+    "max_pool2d(image, size=3, stride=2, padding=1)": lambda image: patches(image, (3, 3), 2, 1, -np.inf).max((-2, -1)),
+    "avg_pool2d(image, size=3, stride=1, padding=1)": lambda image: patches(image, (3, 3), 1, 1).mean((-2, -1)),
+    "a, b = lstm_cell(t, s, c, wl, ul, bl); a": lambda t, s, c, wl, ul, bl: lstm(t, s, c, wl, ul, bl)[0],
+    "a, b = lstm_cell(t, s, c, wl, ul, bl); b": lambda t, s, c, wl, ul, bl: lstm(t, s, c, wl, ul, bl)[1],
+    "gru_cell(t, s, wg, ug, bg, cg)": gru,
+    "mixture_of_experts(t, gate, w1, w2, k=2)": lambda t, gate, w1, w2: experts(t, gate, w1, w2),
+    "mae(g, h)": lambda g, h: np.abs(g - h).mean(),
+    "binary_cross_entropy(g, sigmoid(h))": lambda g, h: (
+        -(sigmoid(h) * np.log(sigmoid(g)) + (1 - sigmoid(h)) * np.log(1 - sigmoid(g))).mean()
+    ),
     "mse(g, h)": lambda g, h: ((g - h) ** 2).mean(),
     "cross_entropy(x, f(x))": lambda x: (-softmax(x) * np.log(softmax(x))).sum(-1).mean(),
 }
 
 
 def run(call: str, dtype: str, result: str, values: Mapping[str, NDArray[np.generic]]) -> NDArray[np.generic]:
-    parameters = ", ".join(f"{name}: input {dtype}{list(SHAPES[name])}" for name in values)
-    text = (
-        f"fn f<T>(x: T[...]) -> T[...] {{ return softmax(x) }}\nprogram t({parameters}) -> {result} {{ return {call} }}"
-    )
-    (value,) = evaluate(lower(load(text, "t.mesh"), None, {}), values).values()
-    return value
+    types = {name: "i32" if name in INTEGERS else dtype for name in values}
+    parameters = ", ".join(f"{name}: input {types[name]}{list(SHAPES[name])}" for name in values)
+    *statements, value = call.split("; ")
+    body = "\n".join([*statements, f"return {value}"])
+    text = f"fn f<T>(x: T[...]) -> T[...] {{ return softmax(x) }}\nprogram t({parameters}) -> {result} {{ {body} }}"
+    (found,) = evaluate(lower(load(text, "t.mesh"), None, {}), values).values()
+    return found
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("f32", 2e-5), ("bf16", 0.05)])
@@ -70,17 +168,19 @@ def run(call: str, dtype: str, result: str, values: Mapping[str, NDArray[np.gene
 def test_function_agrees_with_the_formula(call: str, dtype: str, tolerance: float) -> None:
     element = np.dtype(np.float32 if dtype == "f32" else ml_dtypes.bfloat16)
     expected = CASES[call]
-    names = expected.__code__.co_varnames[: expected.__code__.co_argcount]
-    values = {name: VALUES[name].astype(element) for name in names if name in VALUES}
+    arguments = call.partition("; ")[0].partition("(")[2]
+    names = [name for name in signature(expected).parameters if re.search(rf"\b{name}\b", arguments)]
+    values = {name: VALUES[name].astype(np.int32 if name in INTEGERS else element) for name in names}
     wanted = np.asarray(expected(*(value.astype(np.float64) for value in values.values())))
-    result = f"{dtype}{list(wanted.shape)}" if wanted.shape else "f32"
+    kind = {"b": "bool", "i": "i32"}.get(wanted.dtype.kind, dtype)
+    result = f"{kind}{list(wanted.shape)}" if wanted.shape else "f32"
     value = run(call, dtype, result, values)
     np.testing.assert_allclose(value.astype(np.float64), wanted, rtol=tolerance, atol=tolerance)
 
 
 def test_every_function_has_a_case_and_a_comment() -> None:
     functions = {function.name.text for function in library().functions}
-    assert functions == {call.split("(")[0] for call in CASES}
+    assert functions == {call.split("(")[0].split(" = ")[-1] for call in CASES}
     lines = grammar.standard_library().split("\n")
     assert all(lines[function.span.line - 2].startswith("#") for function in library().functions)
 
