@@ -1,6 +1,7 @@
 """Elementwise operations: rules of element types, folding of numbers, broadcasting."""
 
 from collections.abc import Sequence
+from math import inf
 from typing import TypeAlias
 
 import numpy as np
@@ -9,6 +10,7 @@ from compiler.diagnostics import DiagnosticError, Label, Span
 from compiler.frontend.context import Context
 from compiler.frontend.folding import LOGICAL, fold, operator_name
 from compiler.frontend.values import Axis, Index, Number, Operand, Tensor, Value
+from compiler.ir import Iota
 from compiler.numerics import DType, ExprBuilder, ScalarOp
 from compiler.numerics.dtypes import round_to
 from compiler.numerics.expr import COMPARISONS
@@ -23,6 +25,7 @@ _NUMERIC = frozenset(
 _ANY = frozenset({ScalarOp.EQ, ScalarOp.NE, ScalarOp.WHERE})
 _FLOATS = (DType.F32, DType.BF16)
 _NUMBERS = (DType.F32, DType.BF16, DType.I32)
+_BF16_INTEGERS = 256
 
 
 def elementwise(ctx: Context, op: ScalarOp, operands: Sequence[Operand], span: Span) -> Value:
@@ -52,7 +55,17 @@ def convert(ctx: Context, operand: Operand, dtype: DType, span: Span) -> Value:
     if isinstance(value, Number):
         number = _number(ctx, operand, dtype, converting=True)
         return ctx.tensor(ctx.builder.constant(np.asarray(number), dtype, ctx.span(span)), ())
+    _warn_lossy(ctx, value, dtype, span)
     return ctx.tensor(ctx.builder.cast(value.id, dtype, ctx.span(span)), value.axes)
+
+
+def _warn_lossy(ctx: Context, value: Tensor, dtype: DType, span: Span) -> None:
+    """Integers of more digits than a bf16 has; those below the extent of an `iota` are known."""
+    kind = ctx.builder.kind(value.id)
+    largest = value.type.shape[kind.axis] - 1 if isinstance(kind, Iota) else inf
+    if value.dtype is DType.I32 and dtype is DType.BF16 and largest > _BF16_INTEGERS:
+        message = f"a cast of i32 to bf16 keeps only integers up to {_BF16_INTEGERS} exactly"
+        ctx.warn("W0301", message, Label(span), helps=("cast to f32: `f32(...)`",))
 
 
 def common_type(ctx: Context, name: str, operands: Sequence[Operand], span: Span) -> DType:

@@ -27,10 +27,10 @@ def pages() -> dict[str, Page]:
 
 
 def page_of(word: str) -> Page:
-    """The page of a code, in upper or lower case; raises E0543."""
+    """The page of a code, in upper or lower case; raises E0548."""
     known = pages()
     if word.upper() not in known:
         helps = did_you_mean(word.upper(), known, "codes")[:1] if re.match(r"(?i)[ew]\d", word) else []
         helps = helps or ["a code stands in the brackets of a message, such as `E0301`"]
-        raise bad_input("E0543", f"there is no code `{word}`", helps=helps)
+        raise bad_input("E0548", f"there is no code `{word}`", helps=helps)
     return known[word.upper()]
