@@ -30,10 +30,16 @@ _UNARY = {ast.UnaryOperator.NEG: ScalarOp.NEG, ast.UnaryOperator.NOT: ScalarOp.N
 _BINARY = {op: ScalarOp[op.name] for op in ast.BinaryOperator if op is not ast.BinaryOperator.MATMUL}
 
 
-def lower(module: ast.Module, program: str | None, sizes: Mapping[str, int]) -> TensorGraph:
+def lower(
+    module: ast.Module,
+    program: str | None,
+    sizes: Mapping[str, int],
+    warn: Callable[[Diagnostic], None] = lambda warning: None,
+) -> TensorGraph:
     """Return the graph of `program` (None: the only one), with `sizes` in place of the values of `dim`s.
 
-    Raises `DiagnosticError` with what is wrong in each statement, one diagnostic per cause.
+    Raises `DiagnosticError` with what is wrong in each statement, one diagnostic per cause. Calls `warn` with what is
+    right but doubtful.
     """
     modules = reachable(module)
     chosen = _choose(module, program)
@@ -44,6 +50,8 @@ def lower(module: ast.Module, program: str | None, sizes: Mapping[str, int]) -> 
     }
     scopes[library().source.name] = Scope(visible(library()), {})
     Lowering(ctx, scopes).program(chosen)
+    for warning in ctx.warnings:
+        warn(warning)
     return ctx.builder.build([part.source for part in modules.values()])
 
 
@@ -84,6 +92,10 @@ def _dims(module: ast.Module, ctx: Context, sizes: Mapping[str, int]) -> dict[st
     return values
 
 
+def _is_tensor(item: Item | Operand) -> bool:
+    return isinstance(item, Operand)
+
+
 def _rebinds(node: ast.Item, name: str) -> bool:
     return isinstance(node, ast.Reduction) and any(index.text == name for index in node.indices)
 
@@ -91,10 +103,6 @@ def _rebinds(node: ast.Item, name: str) -> bool:
 @dataclass(frozen=True, slots=True)
 class Scope:
     """What the definitions of one file see outside of themselves."""
-
-def _is_tensor(item: Item | Operand) -> bool:
-    return isinstance(item, Operand)
-
 
     functions: Mapping[str, ast.Function]
     dims: Mapping[str, int]
@@ -399,6 +407,12 @@ class Lowering:
                 return Item(Bounds(*parts), node.span)
             case ast.Name(text) if text in frame.indices:
                 return Item(frame.indices[text], node.span)
+        if is_computed(node, frame.indices) and (found := self.affine(node, frame)) is not None:
+            for index in unbound(found):
+                self.find_extent(index, frame, in_sums=False)
+            for index in unbound(found):
+                self.find_extent(index, frame)
+            return Item(found, node.span)
         operand = self.operand(node, frame)
         if isinstance(operand.value, Tensor):
             return operand
@@ -406,12 +420,6 @@ class Lowering:
 
     def bound(self, node: ast.Expression, frame: Frame) -> int:
         return integer(self.ctx, self.operand(node, frame), "a bound of a slice")
-        if is_computed(node, frame.indices) and (found := self.affine(node, frame)) is not None:
-            for index in unbound(found):
-                self.find_extent(index, frame, in_sums=False)
-            for index in unbound(found):
-                self.find_extent(index, frame)
-            return Item(found, node.span)
 
     def extent(self, node: ast.Expression, frame: Frame) -> int:
         return extent_of(self.ctx, self.operand(node, frame))
@@ -448,6 +456,9 @@ class Lowering:
             return [Operand(convert(self.ctx, operands[0], frame.dtypes[name], node.span), node.span)]
         if name in BUILTINS:
             options = {keyword.name.text: self.option(keyword.value, frame) for keyword in node.keywords}
+            if name == SPLIT:
+                first = tensor_operand(self.ctx, name, operands[0])
+                return split(self.ctx, first, operands[1], options, node.span)
             return [Operand(call_builtin(self.ctx, name, operands, options, node.span), node.span)]
         function = frame.scope.functions[name]
         names = [parameter.name.text for parameter in function.parameters]
@@ -456,9 +467,6 @@ class Lowering:
         return self.write_out(function, given, node)
 
     def option(self, node: ast.Expression, frame: Frame) -> list[Operand]:
-            if name == SPLIT:
-                first = tensor_operand(self.ctx, name, operands[0])
-                return split(self.ctx, first, operands[1], options, node.span)
         nodes = node.items if isinstance(node, ast.Tuple) else (node,)
         return [self.operand(item, frame) for item in nodes]
 

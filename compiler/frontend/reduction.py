@@ -60,13 +60,13 @@ def reduce(
     if not axes:
         return tensor
     places = tuple(sorted(tensor.axes.index(axis) for axis in axes))
+    if all(tensor.type.shape[place] == 1 for place in places):
+        message = f"`{fold.value}` runs over a single element, and leaves it as it is"
+        ctx.warn("W0302", message, Label(span), Label(operand.span, f"this is {tensor}"), helps=("leave it out",))
     reduced = _emit(ctx, fold, tensor, places, result or tensor.dtype, span)
     return reduced if keep else drop(ctx, reduced, axes, span)
 
 
-def _emit(ctx: Context, fold: Fold, tensor: Tensor, places: tuple[int, ...], result: DType, span: Span) -> Tensor:
-    wide = DType.F32 if tensor.dtype.is_float else DType.I32
-    body = ExprBuilder()
 def _allowed(fold: Fold) -> tuple[DType, ...]:
     if fold in _LOGICAL:
         return (DType.BOOL,)
@@ -95,6 +95,9 @@ def _place(ctx: Context, fold: Fold, operand: Operand, axes: Collection[Axis], *
     return first if keep else drop(ctx, first, axes, span)
 
 
+def _emit(ctx: Context, fold: Fold, tensor: Tensor, places: tuple[int, ...], result: DType, span: Span) -> Tensor:
+    wide = DType.F32 if tensor.dtype.is_float else DType.I32
+    body = ExprBuilder()
     element = body.arg(0, tensor.dtype)
     finish = ExprBuilder()
     total = finish.arg(0, wide)

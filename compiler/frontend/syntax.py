@@ -91,7 +91,7 @@ def terminals() -> frozenset[str]:
 
 @contextmanager
 def without_collection() -> Iterator[None]:
-    """Keep Python from looking for reference cycles: trees have none, and it would look through them again and again."""
+    """Keep Python from looking for reference cycles: trees have none, and it would look again and again."""
     enabled = gc.isenabled()
     gc.disable()
     try:
