@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compiler.diagnostics import Span
-from compiler.program.image import Image, MulticastRoute, Route
+from compiler.program.image import Hop, Image, MulticastRoute, Route
 from compiler.target import Coord, Topology
 from emulator.profile import REASONS, THREAD_NAMES, EpochProfile
 from runtime.explain.critical import Segment, critical_path
@@ -33,7 +33,9 @@ def document(model: ViewModel) -> dict[str, Any]:
     """Return the document of a model."""
     image = model.image
     buffers: dict[tuple[BufferView, ...], int] = {}
-    content: dict[str, Any] = {
+    paths = _Paths(image)
+    epochs = [_epoch(model, number, paths) for number in range(len(image.epochs))]
+    return {
         "version": VERSION,
         "program": image.name,
         "machine": _machine(image),
@@ -43,12 +45,35 @@ def document(model: ViewModel) -> dict[str, Any]:
         "buffers": [[_buffer(buffer) for buffer in each] for each in buffers],
         "tensors": [_tensor(tensor) for tensor in model.tensors],
         "links": [[link.noc, _position(image, link.src), _position(image, link.dst)] for link in model.links],
-        "epochs": [_epoch(model, number) for number in range(len(image.epochs))],
+        "epochs": epochs,
+        "paths": paths.flat,
         "lines": [_line(line, _names(image)) for line in model.lines],
         "graph": _graph(model.graph, _names(image)) if model.graph is not None else None,
         "run": _run(model, model.run) if model.run is not None else None,
     }
-    return content
+
+
+class _Paths:
+    """The distinct sequences of hops of all routes, each as straight runs: from, to, virtual channel.
+
+    Routes share their `Hop` values, so the identities of these tell sequences apart.
+    """
+
+    def __init__(self, image: Image) -> None:
+        self.columns = image.machine.columns
+        self.numbers: dict[tuple[int, ...], int] = {}
+        self.flat: list[list[int]] = []
+
+    def number(self, hops: tuple[Hop, ...]) -> int:
+        key = tuple(map(id, hops))
+        found = self.numbers.get(key)
+        if found is None:
+            found = self.numbers[key] = len(self.flat)
+            self.flat.append([part for run in runs(hops) for part in (self.at(run.src), self.at(run.dst), run.vc)])
+        return found
+
+    def at(self, coord: Coord) -> int:
+        return coord.y * self.columns + coord.x
 
 
 def _names(image: Image) -> dict[str, int]:
@@ -91,9 +116,7 @@ def _spans(spans: Iterable[Span], names: dict[str, int]) -> list[list[int]]:
     ]
 
 
-def _stage(
-    stage: StageView, buffers: dict[tuple[BufferView, ...], int], names: dict[str, int]
-) -> dict[str, Any]:
+def _stage(stage: StageView, buffers: dict[tuple[BufferView, ...], int], names: dict[str, int]) -> dict[str, Any]:
     return {
         "name": stage.name,
         "letter": stage.letter,
@@ -141,11 +164,11 @@ def _line(line: LineView, names: dict[str, int]) -> dict[str, Any]:
     }
 
 
-def _epoch(model: ViewModel, number: int) -> dict[str, Any]:
+def _epoch(model: ViewModel, number: int, paths: _Paths) -> dict[str, Any]:
     traffic = model.traffic[number]
     used: dict[int, int] = {}
     streams = [_stream(model, stream, used) for stream in traffic.streams]
-    routes = [_route(model.image, number, traffic.table.routes[route]) for route in used]
+    routes = [_route(model.image, number, traffic.table.routes[route], paths) for route in used]
     return {"routes": routes, "streams": streams, "load": traffic.link_flits.tolist()}
 
 
@@ -167,14 +190,13 @@ def _stream(model: ViewModel, stream: Stream, used: dict[int, int]) -> dict[str,
     }
 
 
-def _route(image: Image, epoch: int, route: Route) -> list[Any]:
-    """NoC, source, destination (or the members of a tree), then the straight runs: from, to, virtual channel."""
-    flat = [part for run in runs(route.hops) for part in (_position(image, run.src), _position(image, run.dst), run.vc)]
-    source = _position(image, route.src)
+def _route(image: Image, epoch: int, route: Route, paths: _Paths) -> list[Any]:
+    """NoC, source, destination (or the members of a tree), number of the path."""
+    path = paths.number(route.hops)
     if isinstance(route, MulticastRoute):
         cores = image.epochs[epoch].core_sets[route.targets].cores
-        return [route.noc, source, [_position(image, image.machine.cores[core]) for core in cores], flat]
-    return [route.noc, source, _position(image, route.dst), flat]
+        return [route.noc, paths.at(route.src), [paths.at(image.machine.cores[core]) for core in cores], path]
+    return [route.noc, paths.at(route.src), paths.at(route.dst), path]
 
 
 def _graph(graph: GraphView, names: dict[str, int]) -> dict[str, Any]:

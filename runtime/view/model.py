@@ -8,7 +8,7 @@ from emulator.recording import Recording
 from runtime.report import RunReport, report
 from runtime.view.graphs import GraphRecord, NodeView, nodes_of
 from runtime.view.lines import LineView, lines_of
-from runtime.view.routes import Link, all_links
+from runtime.view.routes import Link, link_table
 from runtime.view.stages import StageView, TensorView, stages_of, tensors_of
 from runtime.view.timeline import Timeline, timeline_of
 from runtime.view.traffic import EpochTraffic, StreamName, traffic
@@ -65,8 +65,8 @@ class ViewModel:
 
 def build(image: Image, run: Run | None = None, graph: GraphRecord | None = None) -> ViewModel:
     """Compute the view of `image`; `run` must be a run of this very image."""
-    links = all_links(image)
-    counted = traffic(image, links)
+    table = link_table(image)
+    links, counted = table.links, traffic(image, table)
     stages = stages_of(image)
     return ViewModel(
         image=image,

@@ -34,12 +34,12 @@ class RouteTable:
     hops: Ints
     links: int
     unicast: dict[tuple[int, Coord, Coord, bool], int]
-    """Route by NoC, source, destination and whether it is for answers. Both kinds share an empty route."""
+    """Route by NoC, source, destination and whether it is for answers (an empty route is for both)."""
     multicast: dict[tuple[int, Coord, int], int]
     """Route by NoC, source and core set."""
 
     def route(self, noc: int, src: Coord, dst: Coord, answer: bool) -> int:
-        """The route of a unicast; images made elsewhere may use one for requests and answers alike."""
+        """The route of a unicast; where there is only one, requests and answers share it."""
         found = self.unicast.get((noc, src, dst, answer))
         return self.unicast[noc, src, dst, not answer] if found is None else found
 
@@ -51,30 +51,48 @@ class RouteTable:
         return np.bincount(crossed, np.repeat(amounts, lengths), self.links).astype(np.int64)
 
 
-def all_links(image: Image) -> tuple[Link, ...]:
-    """Every link that some route of the image crosses, sorted."""
-    return tuple(sorted({Link(r.noc, hop.src, hop.dst) for e in image.epochs for r in e.routes for hop in r.hops}))
+@dataclass(frozen=True, slots=True, eq=False)
+class LinkTable:
+    """Every link that some route of an image crosses, sorted; and, per epoch, the numbers of those that its routes
+    cross, one route after the other."""
+
+    links: tuple[Link, ...]
+    crossed: tuple[Ints, ...]
 
 
-def route_table(epoch: Epoch, number: dict[Link, int]) -> RouteTable:
-    """Lay out the routes of `epoch`; `number` numbers the links."""
+def link_table(image: Image) -> LinkTable:
+    """Number the links of `image`. Routes share their `Hop` values, so each value is looked at once per NoC."""
+    known: dict[tuple[int, int], int] = {}
+    links: dict[Link, int] = {}
+    crossed: list[list[int]] = []
+    for epoch in image.epochs:
+        numbers: list[int] = []
+        for route in epoch.routes:
+            noc = route.noc
+            for hop in route.hops:
+                number = known.get((noc, id(hop)))
+                if number is None:
+                    number = known[noc, id(hop)] = links.setdefault(Link(noc, hop.src, hop.dst), len(links))
+                numbers.append(number)
+        crossed.append(numbers)
+    ordered = sorted(links)
+    rank = np.zeros(len(links), np.int64)
+    rank[[links[link] for link in ordered]] = np.arange(len(links))
+    return LinkTable(tuple(ordered), tuple(rank[np.array(numbers, np.int64)] for numbers in crossed))
+
+
+def route_table(epoch: Epoch, crossed: Ints, links: int) -> RouteTable:
+    """Lay out the routes of `epoch`, which cross the links `crossed`, one route after the other."""
     unicast: dict[tuple[int, Coord, Coord, bool], int] = {}
     multicast: dict[tuple[int, Coord, int], int] = {}
     for index, route in enumerate(epoch.routes):
         if isinstance(route, MulticastRoute):
             multicast[route.noc, route.src, route.targets] = index
             continue
-        for answer in _kinds(route.hops):
-            unicast[route.noc, route.src, route.dst, answer] = index
+        answer = bool(route.hops) and route.hops[0].vc // 2 == ANSWER
+        unicast[route.noc, route.src, route.dst, answer] = index
     lengths = np.array([0, *(len(route.hops) for route in epoch.routes)], np.int64)
-    hops = [number[Link(route.noc, hop.src, hop.dst)] for route in epoch.routes for hop in route.hops]
-    table = np.array(hops, np.int64)
-    return RouteTable(epoch.routes, np.cumsum(lengths), table, len(number), unicast, multicast)
-
-
-def _kinds(hops: Iterable[Hop]) -> tuple[bool, ...]:
-    kinds = {hop.vc // 2 == ANSWER for hop in hops}
-    return tuple(sorted(kinds)) or (False, True)
+    return RouteTable(epoch.routes, np.cumsum(lengths), crossed, links, unicast, multicast)
 
 
 @dataclass(frozen=True, slots=True)

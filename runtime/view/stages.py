@@ -123,13 +123,14 @@ def _buffers(program: CoreProgram) -> Iterator[BufferView]:
 
 
 def _work(image: Image, program: CoreProgram) -> Iterator[str]:
-    """What a core computes, a line per distinct instruction with how often it runs."""
-    totals: dict[str, int] = {}
+    """What a core computes, a line per distinct instruction with how often it runs: products and reductions first."""
+    totals: dict[tuple[bool, str], int] = {}
     for instruction, _, counts in with_loops(program.compute):
         text = _describe(image, instruction)
         if text is not None:
-            totals[text] = totals.get(text, 0) + prod(counts)
-    for text, times in totals.items():
+            key = (isinstance(instruction, Map), text)
+            totals[key] = totals.get(key, 0) + prod(counts)
+    for (_, text), times in sorted(totals.items(), key=lambda item: item[0][0]):
         yield f"{text}, {times} times a core" if times > 1 else f"{text}, once a core"
     if not totals and any(isinstance(i, Gather) for i in program.read.instructions):
         yield "gather elements"

@@ -32,7 +32,7 @@ from compiler.program.instructions import (
 from compiler.program.pages import owner_numbers
 from compiler.target import Coord
 from compiler.target.costs import flits, packets
-from runtime.view.routes import Ints, Link, RouteTable, route_table
+from runtime.view.routes import Ints, LinkTable, RouteTable, route_table
 
 SIGNAL_BYTES = 4
 TILE_ELEMENTS = TILE * TILE
@@ -100,11 +100,10 @@ class LineTraffic:
     between_cores: int = 0
 
 
-def traffic(image: Image, links: tuple[Link, ...]) -> tuple[EpochTraffic, ...]:
-    """Count the traffic of every epoch; `links` numbers the links."""
-    number = {link: index for index, link in enumerate(links)}
+def traffic(image: Image, links: LinkTable) -> tuple[EpochTraffic, ...]:
+    """Count the traffic of every epoch."""
     homes = _Homes(image)
-    return tuple(_epoch(image, index, number, homes) for index in range(len(image.epochs)))
+    return tuple(_epoch(image, index, links, homes) for index in range(len(image.epochs)))
 
 
 def with_loops(code: Code) -> Iterator[tuple[Instruction, int, tuple[int, ...]]]:
@@ -341,14 +340,14 @@ class _Counter:
             entry[index] += amount
 
 
-def _epoch(image: Image, index: int, number: dict[Link, int], homes: _Homes) -> EpochTraffic:
+def _epoch(image: Image, index: int, links: LinkTable, homes: _Homes) -> EpochTraffic:
     epoch = image.epochs[index]
-    table = route_table(epoch, number)
+    table = route_table(epoch, links.crossed[index], len(links.links))
     counter = _Counter(image, epoch, table, homes)
     for program in epoch.programs:
         counter.program(program)
     streams = tuple(_stream(index, name, tally) for name, tally in counter.streams.items())
-    totals = np.zeros(len(number), np.int64)
+    totals = np.zeros(len(links.links), np.int64)
     for stream in streams:
         totals += table.link_totals(stream.routes, stream.flits)
     return EpochTraffic(table, streams, totals)

@@ -5,6 +5,7 @@ const panels = { summary: ["Summary", summaryPanel], time: ["Time", timePanel], 
 // Look-ups that the document leaves out.
 function prepare() {
   const machine = data.machine;
+  for (const epoch of data.epochs) for (const route of epoch.routes) route[3] = data.paths[route[3]];
   data.positions = machine.columns * machine.rows;
   data.coreAt = new Map(machine.cores.map((position, core) => [position, core]));
   data.columns = [...new Set(machine.cores.map((position) => place(position)[0]))].sort((a, b) => a - b);
