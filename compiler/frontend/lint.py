@@ -40,17 +40,21 @@ def _definitions(module: ast.Module) -> Iterator[Diagnostic]:
         used |= _names(nodes)
         called |= {node.function.text for node in nodes if isinstance(node, ast.Call)}
     for dim in module.dims:
-        if dim.name.text not in used:
+        if dim.name.text not in used and not _is_exempt(dim.name):
             yield _unused("size", dim.name)
     if not module.programs:
         return
     for function in module.functions:
-        if function.name.text not in called:
+        if function.name.text not in called and not _is_exempt(function.name):
             yield _unused("function", function.name)
     for item, part in zip(module.imports, module.modules, strict=True):
         if not by_name(part).keys() & called:
             helps = ("remove the import",)
             yield _warning(UNUSED, f"nothing of the import `{item}` is used", Label(item.span), helps=helps)
+
+
+def _is_exempt(name: ast.Name) -> bool:
+    return name.text.startswith("_")
 
 
 def _unused(what: str, name: ast.Name) -> Diagnostic:
@@ -64,10 +68,9 @@ def _unused_names(item: Definition) -> Iterator[Diagnostic]:
     used = _names(nodes)
     names = [("parameter", parameter.name) for parameter in item.parameters]
     names += [("name", target) for target in ast.targets(item.body)]
-    names += [("name", s.name) for s in ast.statements(item.body) if isinstance(s, ast.For)]
     said = set[str]()
     for what, name in names:
-        if name.text not in used | said and not name.text.startswith("_"):
+        if name.text not in used | said and not _is_exempt(name):
             said.add(name.text)
             yield _unused(what, name)
 

@@ -47,6 +47,11 @@ CASES = [
     ("E0542", "meshc run p.mesh --seed many", "`many` is not a whole number"),
     ("E0542", "meshc asm --assemble p.txt", "`-o FILE`"),
     ("E0542", "meshc machines --color blue", "blue"),
+    ("E0542", "meshc check p.mesh --deny W0999", "W0999"),
+    ("E0548", "meshc explain E0399", "did you mean `E0309`?"),
+    ("E0548", "meshc explain shapes", "such as `E0301`"),
+    ("E0529", "meshc check q.mesh", "did you mean `p.mesh`?"),
+    ("E0529", "meshc fmt p.mesh q.mesh", "did you mean `p.mesh`?"),
     ("E0401", "meshc run p.mesh --machine wormhole", "wormhole_n150"),
     ("E0501", "meshc asm p.mesh", "not an image"),
 ]
