@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from compiler.codegen.emit import emit
+from compiler.diagnostics import Diagnostic
 from compiler.ir.graph import TensorGraph
 from compiler.partition.check import check as check_partition
 from compiler.partition.solve import PartitionOptions
@@ -37,6 +38,11 @@ class Compiled:
     graph: TensorGraph
     stage_graph: StageGraph
     image: Image
+
+    @property
+    def notes(self) -> tuple[Diagnostic, ...]:
+        """What the user should know: soft hints that were dropped."""
+        return self.stage_graph.notes
 
     @property
     def bound(self) -> tuple[tuple[str, int], ...]:

@@ -103,7 +103,7 @@ def place_epoch(
     machine: Machine, workload: Workload, stages: tuple[Stage, ...], seed: int
 ) -> tuple[tuple[int, ...], ...]:
     """Return the core number of every virtual core of every stage."""
-    blocks = tuple(Block(workload.nests[stage.nest].name, *stage.grid) for stage in stages)
+    blocks = tuple(Block(workload.nests[stage.nest].name, *stage.grid, stage.corner) for stage in stages)
     flows = epoch_flows(workload, stages, len(machine.dram.channels))
     problem = PlaceProblem(machine, blocks, machine.dram.channels, flows)
     solution = place(problem, PlaceOptions(seed=seed))
@@ -160,7 +160,8 @@ def _dram_lifetimes(graph: StageGraph) -> dict[int, tuple[int, int]]:
     """First and last epoch of every storage that is in DRAM."""
     storages = graph.workload.storages
     last = len(graph.epochs) - 1
-    spans = {n: (0, 0) for n, storage in enumerate(storages) if storage.producer < 0}
+    kept = {n for n, storage in enumerate(storages) if storage.role is Role.STATE}
+    spans = {n: (0, last if n in kept else 0) for n, storage in enumerate(storages) if storage.producer < 0}
     for epoch, stages in enumerate(graph.epochs):
         for stage in stages:
             nest = graph.workload.nests[stage.nest]

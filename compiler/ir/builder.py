@@ -18,12 +18,14 @@ from compiler.ir.graph import (
     ReduceKind,
     Reshape,
     Slice,
+    State,
     TensorGraph,
     TensorType,
     Transpose,
     Weight,
     Window,
 )
+from compiler.ir.hints import Hint
 from compiler.ir.rules import accumulator, broadcast, letter_problems, reduced
 from compiler.ir.verify import name_problems, verify_operation
 from compiler.numerics import DType, Expr, ExprBuilder, ScalarOp
@@ -62,6 +64,10 @@ class GraphBuilder:
 
     def weight(self, name: str, type: TensorType, span: Span | None = None) -> int:
         return self.add(Weight(name), (), type, span)
+
+    def state(self, name: str, type: TensorType, span: Span | None = None) -> int:
+        """What the device keeps; `output` with the same name gives its next value."""
+        return self.add(State(name), (), type, span)
 
     def constant(self, array: NDArray[np.generic], dtype: DType, span: Span | None = None) -> int:
         """Add the values of `array`, rounded to `dtype`; equal elements are stored once."""
@@ -149,9 +155,9 @@ class GraphBuilder:
     def output(self, name: str, value: int) -> None:
         self._outputs.append((name, value))
 
-    def build(self, sources: Sequence[Source] = ()) -> TensorGraph:
+    def build(self, sources: Sequence[Source] = (), hints: Sequence[Hint] = ()) -> TensorGraph:
         """Return the graph; its operations were checked when they were added."""
-        graph = TensorGraph(self.name, tuple(self._ops), tuple(self._outputs), tuple(sources))
+        graph = TensorGraph(self.name, tuple(self._ops), tuple(self._outputs), tuple(sources), tuple(hints))
         for problem in name_problems(graph):
             raise InternalError(f"build: graph `{graph.name}`: {problem}")
         return graph

@@ -6,6 +6,7 @@ from math import prod
 from typing import TypeAlias
 
 from compiler.diagnostics import Source, Span
+from compiler.ir.hints import Hint
 from compiler.numerics import DType, Expr
 
 
@@ -43,6 +44,16 @@ class Input:
 @dataclass(frozen=True, slots=True)
 class Weight:
     """A tensor that is fixed before the program runs."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A tensor that lives on the device from call to call: its value before this call.
+
+    The output of the same name, if there is one, is its value after the call; without one it stays as it is.
+    """
 
     name: str
 
@@ -145,7 +156,12 @@ class Window:
     steps: tuple[tuple[int, ...], ...]
 
 
-Kind: TypeAlias = Input | Weight | Constant | Iota | Map | Reduce | Contract | Reshape | Transpose | Slice | Window
+Kind: TypeAlias = (
+    Input | Weight | State | Constant | Iota | Map | Reduce | Contract | Reshape | Transpose | Slice | Window
+)
+
+Fed: TypeAlias = Input | Weight | State
+"""What has a name and a value before the program runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,12 +184,15 @@ class TensorGraph:
     - `ops[i].id == i`: an id is an index, so no id map is ever needed;
     - every input id is smaller than the id of its user: the order is a schedule;
     - every extent is positive: a zero-sized tensor never reaches the graph;
-    - inputs and weights have distinct names;
+    - inputs, weights and states have distinct names;
+    - an output with the name of a state has its type;
     - each kind obeys its docstring (arity, shapes, types of expressions);
-    - there is at least one output, and output names are distinct.
+    - there is at least one output, and output names are distinct;
+    - numbers of hints are at least 1 where they count something, at least 0 where they name a place.
     """
 
     name: str
     ops: tuple[Operation, ...]
     outputs: tuple[tuple[str, int], ...]
     sources: tuple[Source, ...] = ()
+    hints: tuple[Hint, ...] = ()

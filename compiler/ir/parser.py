@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -23,12 +23,14 @@ from compiler.ir.graph import (
     ReduceKind,
     Reshape,
     Slice,
+    State,
     TensorGraph,
     TensorType,
     Transpose,
     Weight,
     Window,
 )
+from compiler.ir.hints import Hint, Loading
 from compiler.ir.lexer import Lexer, Token
 from compiler.ir.rules import accumulator
 from compiler.ir.verify import graph_problems, operation_problems
@@ -84,12 +86,55 @@ class _Parser:
         outputs = [self.output()]
         while self.lexer.accept(","):
             outputs.append(self.output())
+        hints: list[Hint] = []
+        while self.lexer.accept("hint"):
+            hints.append(self.hint())
         if self.lexer.peek.group != "end":
             raise self.lexer.error("expected the end of the text after the outputs")
-        graph = TensorGraph(name, tuple(ops), tuple(outputs))
+        graph = TensorGraph(name, tuple(ops), tuple(outputs), (), tuple(hints))
         for problem in graph_problems(graph):
             raise self.lexer.error(problem)
         return graph
+
+    def hint(self) -> Hint:
+        span = self.span()
+        if span is None:
+            raise self.lexer.error("expected the place of the hinted statement")
+        hint = Hint(span, soft=self.lexer.accept("prefer"))
+        while self.lexer.peek.group == "word" and self.lexer.peek.text != "hint":
+            hint = self.clause(hint)
+        return hint
+
+    def clause(self, hint: Hint) -> Hint:
+        word = self.lexer.take()
+        match word.text:
+            case "on":
+                self.lexer.expect("cores")
+                return replace(hint, cores=self.pair())
+            case "at":
+                self.lexer.expect("core")
+                return replace(hint, corner=self.pair())
+            case "epoch":
+                return replace(hint, epoch=self.parenthesized())
+            case "buffers":
+                return replace(hint, buffers=self.parenthesized())
+            case "resident" | "stream":
+                return replace(hint, loading=Loading(word.text))
+        raise self.lexer.error("expected a clause of a hint, such as `on cores(4, 8)`", word)
+
+    def pair(self) -> tuple[int, int]:
+        self.lexer.expect("(")
+        first = self.integer()
+        self.lexer.expect(",")
+        second = self.integer()
+        self.lexer.expect(")")
+        return first, second
+
+    def parenthesized(self) -> int:
+        self.lexer.expect("(")
+        number = self.integer()
+        self.lexer.expect(")")
+        return number
 
     def output(self) -> tuple[str, int]:
         name = self.name()
@@ -118,6 +163,8 @@ class _Parser:
                 return Input(self.name()), []
             case "weight":
                 return Weight(self.name()), []
+            case "state":
+                return State(self.name()), []
             case "constant":
                 return Constant(self.data(type.dtype)), []
             case "iota":

@@ -33,11 +33,13 @@ from compiler.ir.graph import (
     Reduce,
     Reshape,
     Slice,
+    State,
     TensorGraph,
     Transpose,
     Weight,
     Window,
 )
+from compiler.ir.hints import print_hint
 from compiler.numerics import DType, Expr, ScalarNode, ScalarOp
 
 _INLINE_ELEMENTS = 16
@@ -48,7 +50,8 @@ _NESTING = 16
 def print_graph(graph: TensorGraph) -> str:
     lines = [f"graph {_name(graph.name)}", *(print_operation(op) for op in graph.ops)]
     outputs = ", ".join(f"{_name(name)} = %{value}" for name, value in graph.outputs)
-    return "\n".join([*lines, f"return {outputs}", ""])
+    hints = (f"hint {_span(hint.span)} {print_hint(hint)}".rstrip() for hint in graph.hints)
+    return "\n".join([*lines, f"return {outputs}", *hints, ""])
 
 
 def print_operation(op: Operation) -> str:
@@ -90,6 +93,8 @@ def _kind(kind: Kind, inputs: tuple[int, ...], dtype: DType) -> str:
             return f"input {_name(name)}"
         case Weight(name):
             return f"weight {_name(name)}"
+        case State(name):
+            return f"state {_name(name)}"
         case Constant(data):
             return f"constant {_data(data, dtype)}"
         case Iota(axis):

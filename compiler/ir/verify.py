@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from compiler.diagnostics import InternalError
-from compiler.ir.graph import Input, Operation, TensorGraph, TensorType, Weight
+from compiler.ir.graph import Fed, Operation, State, TensorGraph, TensorType
+from compiler.ir.hints import print_hint
 from compiler.ir.rules import problems
 
 
@@ -33,14 +34,22 @@ def graph_problems(graph: TensorGraph) -> Iterator[str]:
 
 def name_problems(graph: TensorGraph) -> Iterator[str]:
     """Yield every rule about inputs, weights and outputs that the graph breaks."""
-    names = [op.kind.name for op in graph.ops if isinstance(op.kind, Input | Weight)]
-    yield from (f"two inputs or weights are called `{name}`" for name in _repeated(names))
+    names = [op.kind.name for op in graph.ops if isinstance(op.kind, Fed)]
+    yield from (f"two inputs, weights or states are called `{name}`" for name in _repeated(names))
     yield from (f"two outputs are called `{name}`" for name in _repeated([name for name, _ in graph.outputs]))
+    for hint in graph.hints:
+        sizes = [size for size in (hint.cores or ()) + (hint.buffers,) if size is not None]
+        places = [place for place in (hint.corner or ()) + (hint.epoch,) if place is not None]
+        if min(sizes, default=1) < 1 or min(places, default=0) < 0:
+            yield f"the hint `{print_hint(hint)}` has a number that is too small"
+    states = {op.kind.name: op.type for op in graph.ops if isinstance(op.kind, State)}
     if not graph.outputs:
         yield "there is no output"
     for name, value in graph.outputs:
         if not 0 <= value < len(graph.ops):
             yield f"output `{name}` is %{value}, which does not exist"
+        elif name in states and states[name] != graph.ops[value].type:
+            yield f"output `{name}` is {graph.ops[value].type}, but the state `{name}` is {states[name]}"
 
 
 def operation_problems(op: Operation, earlier: Sequence[TensorType]) -> Iterator[str]:

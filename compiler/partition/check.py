@@ -88,7 +88,7 @@ def _check_operands(graph: StageGraph, stage: Stage, nest: Nest, epoch: int, epo
         same_epoch = storage.producer >= 0 and epoch_of[storage.producer] == epoch
         _require(plan.from_l1 == same_epoch, f"{nest.name}: operand {number} is looked for in the wrong memory")
         _require(not (plan.from_l1 and isinstance(nest.body, GatherBody)), f"{nest.name}: gathers read DRAM only")
-        _require(0 <= plan.level <= len(nest.space) and plan.buffers in (1, 2), f"{nest.name}: bad plan")
+        _require(0 <= plan.level <= len(nest.space) and plan.buffers >= 1, f"{nest.name}: bad plan")
         _check_sharing(stage, nest, number, plan.sharing)
 
 

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import prod
 
+from compiler.ir.hints import Loading
 from compiler.partition.cost import Estimate, estimate
+from compiler.partition.hinting import Disobeyed
 from compiler.partition.nest import Access, ContractBody, GatherBody, MapBody, Nest, ReduceBody, Workload
 from compiler.partition.stages import (
     Loop,
@@ -18,8 +20,10 @@ from compiler.partition.stages import (
     load_extents,
     loops,
 )
+from compiler.place.problem import Block
+from compiler.place.solve import fits
 from compiler.program.instructions import Thread
-from compiler.target import Machine
+from compiler.target import Coord, Machine
 
 MAP_BLOCK = 4
 """Tiles that an elementwise stage handles together: enough to hide the latency of one read behind the next."""
@@ -48,7 +52,7 @@ def candidates(machine: Machine, workload: Workload, nest_index: int, context: C
     """Return the mappings of a nest worth considering, fewest cores first; none is slower than one with fewer cores."""
     nest = workload.nests[nest_index]
     found = []
-    for ways, grid in _ways(machine, nest):
+    for ways, grid in _wanted_ways(machine, nest):
         best = _best(machine, workload, nest_index, ways, grid, context)
         if best is not None:
             found.append(best)
@@ -65,10 +69,35 @@ def smallest_l1(machine: Machine, workload: Workload, nest_index: int, context: 
     nest = workload.nests[nest_index]
     return min(
         l1_bytes(machine, workload, stage)
-        for ways, grid in _ways(machine, nest)
+        for ways, grid in _wanted_ways(machine, nest)
         for stages in _variants(machine, workload, nest_index, ways, grid, context)
         for stage in stages
     )
+
+
+def _wanted_ways(machine: Machine, nest: Nest) -> tuple[tuple[tuple[int, ...], tuple[int, int]], ...]:
+    """The cuts and core grids that the hint of a nest leaves.
+
+    Raises `Disobeyed` if it leaves none.
+    """
+    ways = tuple(_ways(machine, nest))
+    hint = nest.hint
+    if hint is None:
+        return ways
+    if hint.cores is not None:
+        tiles = f"{prod(nest.out_dims[:-1])} x {nest.out_dims[-1]} tiles"
+        grids = ", ".join(f"cores({rows}, {columns})" for rows, columns in sorted({grid for _, grid in ways})[-6:])
+        ways = tuple(way for way in ways if way[1] == hint.cores)
+        if not ways:
+            reason = f"the {tiles} of `{nest.name}` do not split evenly over that core grid of `{machine.name}`"
+            raise Disobeyed(hint, reason, f"grids that work are, among others, {grids}")
+    if hint.corner is not None:
+        corner = Coord(*hint.corner)
+        ways = tuple(way for way in ways if fits(machine, (Block(nest.name, *way[1], corner),)))
+        if not ways:
+            reason = f"no core grid for `{nest.name}` can start at {corner} of `{machine.name}`"
+            raise Disobeyed(hint, reason, f"live cores are in columns {machine.core_columns}, rows {machine.core_rows}")
+    return ways
 
 
 def _ways(machine: Machine, nest: Nest) -> Iterator[tuple[tuple[int, ...], tuple[int, int]]]:
@@ -144,11 +173,12 @@ def _variants(
     """Stages with ever smaller blocks of the result, a group for each; after those without repeated loads come those
     with them."""
     nest = workload.nests[nest_index]
+    corner = Coord(*nest.hint.corner) if nest.hint is not None and nest.hint.corner is not None else None
     for deepest in (False, True):
         for blocks in _blocks(machine, nest, ways):
             stages = []
             for block in blocks:
-                bare = Stage(nest_index, ways, grid, block, (), context.to_dram, context.shard)
+                bare = Stage(nest_index, ways, grid, block, (), context.to_dram, context.shard, corner)
                 numbers = range(len(nest.operands))
                 plans = (_plan(nest, bare, number, context.from_l1[number], deepest) for number in numbers)
                 stages.append(replace(bare, operands=tuple(plans)))
@@ -182,8 +212,15 @@ def _divisors(number: int) -> tuple[int, ...]:
 def _plan(nest: Nest, stage: Stage, number: int, from_l1: bool, deepest: bool) -> OperandPlan:
     access = nest.operands[number]
     nest_loops = loops(nest, stage, 0)
-    level = _deepest_level(nest, number, nest_loops) if deepest else _level(nest, number, nest_loops)
-    buffers = 2 if deliveries(level, nest_loops) > 1 else 1
+    loading = nest.hint.loading if nest.hint is not None else None
+    if loading is Loading.RESIDENT:
+        level = 0
+    elif deepest or loading is Loading.STREAM:
+        level = _deepest_level(nest, number, nest_loops)
+    else:
+        level = _level(nest, number, nest_loops)
+    wanted = nest.hint.buffers if nest.hint is not None else None
+    buffers = (wanted or 2) if deliveries(level, nest_loops) > 1 else 1
     sharing = _sharing(nest, stage, access, level)
     thread = Thread.WRITE if _second_thread(nest, number, level, nest_loops) else Thread.READ
     return OperandPlan(level, buffers, sharing, thread, from_l1)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from compiler.diagnostics import Source, Span
+from compiler.ir.hints import Hint
 from compiler.numerics import DType, Expr, TileGrid
 from compiler.program.image import IndexMap, Role, Spread
 from compiler.program.instructions import Combine, ReduceAxis
@@ -92,7 +93,8 @@ class Nest:
 
     The space has the axes of the result's `TileGrid` (the last two are tile rows and columns), then the `reduced` ones
     (extents in tiles). Strides of operands that only the epilogue uses are 0 along reduced axes. `finish_span` is where
-    the epilogue was asked for; it equals `span` unless another line of the source was fused in.
+    the epilogue was asked for; it equals `span` unless another line of the source was fused in. `hint` is what the
+    source asks of the mapping, all statements that the nest belongs to taken together.
     """
 
     name: str
@@ -103,6 +105,7 @@ class Nest:
     reduced: tuple[int, ...]
     operands: tuple[Access, ...]
     body: Body
+    hint: Hint | None = None
 
     @property
     def out_dims(self) -> tuple[int, ...]:

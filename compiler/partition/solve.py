@@ -7,11 +7,13 @@ fewest cores that do.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
+from typing import NoReturn
 
 from compiler.diagnostics import Diagnostic, DiagnosticError, Label
 from compiler.numerics.layout import page_bytes
+from compiler.partition.hinting import Disobeyed
 from compiler.partition.mapping import Candidate, Context, candidates, smallest_l1
 from compiler.partition.nest import GatherBody, Workload
 from compiler.partition.stages import Stage, StageGraph, deliveries, loops, semaphores
@@ -32,6 +34,14 @@ class PartitionOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class _Cut:
+    """Epochs that cover the nests up to some point, and their estimated cycles."""
+
+    cycles: int
+    epochs: tuple[tuple[Stage, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class _Epoch:
     stages: tuple[Stage, ...]
     cycles: int
@@ -40,10 +50,22 @@ class _Epoch:
 def solve(machine: Machine, workload: Workload, options: PartitionOptions | None = None) -> StageGraph:
     """Return the mapping with the fewest estimated cycles.
 
+    A soft hint that cannot be obeyed is dropped and noted.
+
     Raises:
-        DiagnosticError: E0412, if some nest fits the L1 of no core grid.
+        DiagnosticError: E0412, if some nest fits the L1 of no core grid; E0413, if a hint cannot be obeyed.
     """
-    return _Solver(machine, workload, options or PartitionOptions()).run()
+    notes: list[Diagnostic] = []
+    while True:
+        try:
+            return replace(_Solver(machine, workload, options or PartitionOptions()).run(), notes=tuple(notes))
+        except Disobeyed as refusal:
+            if not refusal.hint.soft:
+                sources = {source.name: source for source in workload.sources}
+                raise DiagnosticError((refusal.diagnostic(),), sources) from refusal
+            notes.append(refusal.diagnostic())
+            kept = (replace(nest, hint=None if nest.hint == refusal.hint else nest.hint) for nest in workload.nests)
+            workload = replace(workload, nests=tuple(kept))
 
 
 class _Solver:
@@ -52,28 +74,35 @@ class _Solver:
         self.workload = workload
         self.options = options
         self.known: dict[tuple[int, Context], tuple[Candidate, ...]] = {}
-        self.packable: dict[tuple[tuple[int, int], ...], bool] = {}
+        self.packable: dict[tuple[Block, ...], bool] = {}
         self.readers = _readers(workload)
 
     def run(self) -> StageGraph:
+        """Find the best cut for every end, per number of epochs before it where a hint names an epoch."""
         count = len(self.workload.nests)
-        best: list[tuple[int, tuple[tuple[Stage, ...], ...]] | None] = [(0, ())] + [None] * count
+        numbered = any(nest.hint is not None and nest.hint.epoch is not None for nest in self.workload.nests)
+        best: list[dict[int, _Cut]] = [{0: _Cut(0, ())}] + [{} for _ in range(count)]
         for end in range(1, count + 1):
             for start in range(end - 1, max(-1, end - 1 - self.options.longest_epoch), -1):
-                before = best[start]
                 if not self.may_join(start, end):
                     break
-                epoch = self.epoch(start, end) if before is not None else None
-                if epoch is None or before is None:
+                befores = [(n, cut) for n, cut in best[start].items() if not numbered or self.may_be(start, end, n)]
+                epoch = self.epoch(start, end) if befores else None
+                if epoch is None:
                     continue
-                cycles = before[0] + epoch.cycles
-                known = best[end]
-                if known is None or cycles < known[0]:
-                    best[end] = (cycles, (*before[1], epoch.stages))
-            if best[end] is None:
-                self.refuse(end - 1)
-        last = best[count]
-        return StageGraph(self.workload, last[1] if last is not None else ())
+                for number, before in befores:
+                    cut = _Cut(before.cycles + epoch.cycles, (*before.epochs, epoch.stages))
+                    key = number + 1 if numbered else 0
+                    if key not in best[end] or cut.cycles < best[end][key].cycles:
+                        best[end][key] = cut
+            if not best[end]:
+                self.refuse(end)
+        return StageGraph(self.workload, min(best[count].values(), key=lambda cut: cut.cycles).epochs)
+
+    def may_be(self, start: int, end: int, number: int) -> bool:
+        """Whether the hints of nests `start` to `end` let them be epoch `number`."""
+        hints = (nest.hint for nest in self.workload.nests[start:end])
+        return all(hint is None or hint.epoch in (None, number) for hint in hints)
 
     def may_join(self, start: int, end: int) -> bool:
         """Whether nest `start` may be in one epoch with those up to `end`: a gather reads only what is in DRAM."""
@@ -143,11 +172,11 @@ class _Solver:
             return False
         if semaphores(stages) > self.machine.semaphores:
             return False
-        grids = tuple(sorted(stage.grid for stage in stages))
-        if grids not in self.packable:
-            blocks = tuple(Block(str(number), *grid) for number, grid in enumerate(grids))
-            self.packable[grids] = fits(self.machine, blocks)
-        return self.packable[grids]
+        wanted = sorted(((stage.grid, stage.corner) for stage in stages), key=repr)
+        blocks = tuple(Block("", *grid, corner) for grid, corner in wanted)
+        if blocks not in self.packable:
+            self.packable[blocks] = fits(self.machine, blocks)
+        return self.packable[blocks]
 
     def pick(self, choices: Sequence[tuple[Candidate, ...]], cycles: int) -> list[Candidate] | None:
         """Return the smallest candidates that keep within `cycles`, None if there are none or they do not fit the
@@ -189,28 +218,31 @@ class _Solver:
         cost = producer.estimate
         return begin + cost.first + ceil(before * (cost.total - cost.first))
 
-    def refuse(self, nest_index: int) -> None:
+    def refuse(self, end: int) -> NoReturn:
+        """Say why nest `end - 1` cannot be the last of any epoch: too little L1, or a hint."""
+        nest_index = end - 1
+        alone = self.context(nest_index, nest_index, end)
+        if self.candidates(nest_index, alone):
+            hint = next(nest.hint for nest in reversed(self.workload.nests[:end]) if nest.hint is not None)
+            reason = f"no division into epochs up to `{self.workload.nests[nest_index].name}` agrees with all hints"
+            raise Disobeyed(hint, reason, "later statements cannot be in earlier epochs; leave one of the hints out")
         nest = self.workload.nests[nest_index]
-        needed = smallest_l1(
-            self.machine, self.workload, nest_index, self.context(nest_index, nest_index, nest_index + 1)
-        )
-        tile_bytes = page_bytes(self.workload.storages[nest.out].dtype)
-        message = (
+        needed = smallest_l1(self.machine, self.workload, nest_index, alone)
+        short = (
             f"`{nest.name}` needs at least {needed} bytes of L1 on a core, but a core of `{self.machine.name}` has "
             f"{self.machine.l1_available} bytes to give"
         )
-        raise DiagnosticError(
-            (
-                Diagnostic(
-                    "E0412",
-                    message,
-                    (Label(nest.span, "computed here"),) if nest.span else (),
-                    (f"the smallest block is one tile per operand; a tile of the result takes {tile_bytes} bytes",),
-                    ("use a machine with more L1 per core, or an expression with fewer operands",),
-                ),
-            ),
-            {source.name: source for source in self.workload.sources},
+        if nest.hint is not None:
+            raise Disobeyed(nest.hint, short, "ask for more cores, or leave out `resident`")
+        tile_bytes = page_bytes(self.workload.storages[nest.out].dtype)
+        diagnostic = Diagnostic(
+            "E0412",
+            short,
+            (Label(nest.span, "computed here"),) if nest.span else (),
+            (f"the smallest block is one tile per operand; a tile of the result takes {tile_bytes} bytes",),
+            ("use a machine with more L1 per core, or an expression with fewer operands",),
         )
+        raise DiagnosticError((diagnostic,), {source.name: source for source in self.workload.sources})
 
 
 def _readers(workload: Workload) -> tuple[tuple[int, ...], ...]:

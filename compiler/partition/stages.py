@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from enum import Enum
 from math import prod
 
+from compiler.diagnostics import Diagnostic
 from compiler.numerics import DType
 from compiler.numerics.layout import page_bytes
 from compiler.partition.nest import Access, ContractBody, GatherBody, Nest, Workload
 from compiler.program.instructions import Thread
-from compiler.target import Machine
+from compiler.target import Coord, Machine
 
 
 class Sharing(Enum):
@@ -47,7 +48,8 @@ class Stage:
     its blocks may fill a grid of any shape.
     `block` is the most tile rows, tile columns and innermost reduced tiles handled together; a core takes the largest
     numbers up to these that divide what it holds.
-    The result goes to DRAM (`to_dram`), stays in L1 for stages of the same epoch (`shard`), or both.
+    The result goes to DRAM (`to_dram`), stays in L1 for stages of the same epoch (`shard`), or both. `corner` is
+    where the source wants the first core of the grid.
     """
 
     nest: int
@@ -57,6 +59,7 @@ class Stage:
     operands: tuple[OperandPlan, ...]
     to_dram: bool
     shard: bool
+    corner: Coord | None = None
 
     @property
     def cores(self) -> int:
@@ -69,6 +72,8 @@ class StageGraph:
 
     workload: Workload
     epochs: tuple[tuple[Stage, ...], ...]
+    notes: tuple[Diagnostic, ...] = ()
+    """Soft hints that could not be obeyed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from compiler.ir.graph import (
     Reduce,
     Reshape,
     Slice,
+    State,
     TensorGraph,
     Transpose,
     Weight,
@@ -25,6 +26,7 @@ from compiler.ir.graph import (
 )
 from compiler.numerics import TILE, Expr, ExprBuilder, ScalarOp, TileGrid
 from compiler.numerics.expr import identity
+from compiler.partition.hinting import nest_hint
 from compiler.partition.nest import (
     Access,
     Body,
@@ -71,7 +73,7 @@ class _Tiler:
     def run(self) -> Workload:
         live = _live(self.graph)
         for op in self.graph.ops:
-            if op.id in live or isinstance(op.kind, (Input, Weight)):
+            if op.id in live or isinstance(op.kind, (Input, Weight, State)):
                 self.visit(op)
         for name, value in self.graph.outputs:
             self.output(name, self.graph.ops[value])
@@ -93,6 +95,8 @@ class _Tiler:
                 view = self.source(name, op, Role.INPUT)
             case Weight(name=name):
                 view = self.source(name, op, Role.WEIGHT)
+            case State(name=name):
+                view = self.source(name, op, Role.STATE)
             case Constant(data=data):
                 view = self.source(f"constant_{op.id}", op, Role.CONSTANT, _unsplat(data, op))
             case Iota(axis=axis):
@@ -130,8 +134,9 @@ class _Tiler:
         name = f"{verb}_{op.id}"
         self.storages.append(Storage(name, op.type.dtype, op.type.shape, Role.TEMPORARY, len(self.nests)))
         out = len(self.storages) - 1
-        finish = op.kind.epilogue_span if isinstance(op.kind, Contract | Reduce) else None
-        self.nests.append(Nest(name, op.span, finish or op.span, out, op.type.shape, reduced, operands, body))
+        finish = (op.kind.epilogue_span if isinstance(op.kind, Contract | Reduce) else None) or op.span
+        hint = nest_hint(self.graph.hints, op.span, finish)
+        self.nests.append(Nest(name, op.span, finish, out, op.type.shape, reduced, operands, body, hint))
         return _View(out, op.type.shape)
 
     def broadcast(self, view: _View, shape: tuple[int, ...], extra_axes: int = 0) -> Access:

@@ -2,10 +2,11 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 from compiler.diagnostics import Span
-from compiler.ir import Constant, GraphBuilder, Input, Kind, Operation, TensorGraph, TensorType, Weight
+from compiler.ir import Constant, Fed, GraphBuilder, Kind, Operation, TensorGraph, TensorType
 from compiler.ir.rules import Shape
 
 
@@ -33,7 +34,7 @@ class Rewriter:
     def finish(self) -> TensorGraph:
         for name, value in self.old.outputs:
             self._builder.output(name, self.value_of[value])
-        return self._builder.build(self.old.sources)
+        return self._builder.build(self.old.sources, self.old.hints)
 
 
 Rule: TypeAlias = Callable[[Operation, Rewriter], int | None]
@@ -53,10 +54,10 @@ def rewrite(graph: TensorGraph, rule: Rule) -> TensorGraph:
 
 
 def without_dead(graph: TensorGraph) -> TensorGraph:
-    """Drop operations whose value reaches no output, but keep inputs and weights: they are the signature."""
+    """Drop operations whose value reaches no output, but keep inputs, weights and states: they are the signature."""
     live = {value for _, value in graph.outputs}
     for op in reversed(graph.ops):
-        if isinstance(op.kind, Input | Weight):
+        if isinstance(op.kind, Fed):
             live.add(op.id)
         elif op.id in live:
             live.update(op.inputs)
@@ -64,11 +65,10 @@ def without_dead(graph: TensorGraph) -> TensorGraph:
         return graph
     number = {old: new for new, old in enumerate(sorted(live))}
     ops = (graph.ops[old] for old in sorted(live))
-    return TensorGraph(
-        graph.name,
-        tuple(Operation(number[op.id], op.kind, tuple(number[i] for i in op.inputs), op.type, op.span) for op in ops),
-        tuple((name, number[value]) for name, value in graph.outputs),
-        graph.sources,
+    return replace(
+        graph,
+        ops=tuple(replace(op, id=number[op.id], inputs=tuple(number[i] for i in op.inputs)) for op in ops),
+        outputs=tuple((name, number[value]) for name, value in graph.outputs),
     )
 
 
