@@ -17,7 +17,7 @@ from emulator.layout import Dram
 from emulator.profile import EpochProfile, Profile
 from emulator.recording import EpochRecording, Recording
 
-FED = (Role.INPUT, Role.WEIGHT)
+FED = (Role.INPUT, Role.WEIGHT, Role.STATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,8 @@ class RunResult:
 def run(
     image: Image, tensors: Mapping[str, NDArray[Any]], cache: Path | None = None, *, record: bool = False
 ) -> RunResult:
-    """Run `image` on `tensors`: every input and weight by name, in its type and shape.
+    """Run `image` on `tensors`: every input, weight and state by name, in its type and
+    shape. The outputs hold the new values of states under their names.
 
     `cache` is a folder for compiled tile kernels; without one they are compiled anew. With `record` the result tells
     what happened when, at some cost in time and memory. Raises `DiagnosticError` (E0514 a tensor is missing, E0515 one

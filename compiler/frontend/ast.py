@@ -18,6 +18,7 @@ class Mode(Enum):
 
     INPUT = "input"
     WEIGHT = "weight"
+    STATE = "state"
 
 
 class UnaryOperator(Enum):

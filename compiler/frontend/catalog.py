@@ -20,6 +20,8 @@ ELEMENTWISE = {
     )
 } | {"minimum": ScalarOp.MIN, "maximum": ScalarOp.MAX}
 """Functions of each element alone, by name."""
+SINGLE_RESULT = "out"
+"""What the result of a program is called, unless it is named; the first of several is then `out0`."""
 SPLIT = "split"
 """The one function that is built in and has several results."""
 PAIRWISE = {"min": ScalarOp.MIN, "max": ScalarOp.MAX}

@@ -8,7 +8,7 @@ from compiler.frontend import ast
 from compiler.frontend.affine import Affine, affine, is_computed, room, unbound
 from compiler.frontend.arranging import split
 from compiler.frontend.calls import call_builtin, misplaced, tensor_operand
-from compiler.frontend.catalog import BUILTINS, CONSTANTS, SPLIT
+from compiler.frontend.catalog import BUILTINS, CONSTANTS, SINGLE_RESULT, SPLIT
 from compiler.frontend.context import MAX_LEVELS, MAX_STATEMENTS, Context, did_you_mean, is_library
 from compiler.frontend.contraction import matmul, reduce_product
 from compiler.frontend.control import failed_assertion, loop_range, truth, unassigned
@@ -20,12 +20,11 @@ from compiler.frontend.shapes import Bounds, Item, Rest, bind, collect, settle, 
 from compiler.frontend.signature import Signature
 from compiler.frontend.taking import take_along
 from compiler.frontend.values import Index, Number, Operand, Poisoned, Tensor, Value
-from compiler.ir import TensorGraph, TensorType
+from compiler.ir import State, TensorGraph, TensorType
 from compiler.ir.builder import GraphBuilder
 from compiler.numerics import DType, ScalarOp
 
 MAX_ERRORS = 20
-_SINGLE_RESULT = "out"
 _UNARY = {ast.UnaryOperator.NEG: ScalarOp.NEG, ast.UnaryOperator.NOT: ScalarOp.NOT}
 _BINARY = {op: ScalarOp[op.name] for op in ast.BinaryOperator if op is not ast.BinaryOperator.MATMUL}
 
@@ -138,11 +137,16 @@ class Lowering:
         signature = Signature(self.ctx, lambda extent: self.extent(extent, frame), scope.dims)
         for parameter in program.parameters:
             type = TensorType(signature.shape(parameter.type), signature.dtype(parameter.type))
-            add = self.ctx.builder.input if parameter.mode is ast.Mode.INPUT else self.ctx.builder.weight
-            id = add(parameter.name.text, type, parameter.span)
+            builder = self.ctx.builder
+            modes = {ast.Mode.INPUT: builder.input, ast.Mode.WEIGHT: builder.weight, ast.Mode.STATE: builder.state}
+            assert parameter.mode is not None
+            id = modes[parameter.mode](parameter.name.text, type, parameter.span)
             frame.values[parameter.name.text] = self.ctx.tensor(id, range(len(type.shape)))
         try:
             self.results(program, self.body(program.body, frame), signature)
+            for parameter in program.parameters:
+                if parameter.mode is ast.Mode.STATE:
+                    self.keep(parameter, frame, signature)
         except Poisoned:
             pass
         except DiagnosticError as error:
@@ -156,9 +160,22 @@ class Lowering:
         for number, (declared, operand) in enumerate(zip(program.results, values, strict=True)):
             value = signature.check_result(declared, operand, program.name.text)
             assert isinstance(value, Tensor)
-            plain = _SINGLE_RESULT + (str(number) if len(values) > 1 else "")
+            plain = SINGLE_RESULT + (str(number) if len(values) > 1 else "")
             name = declared.name.text if declared.name is not None else plain
             self.ctx.builder.output(name, settle(self.ctx, value, operand.span))
+
+    def keep(self, state: ast.Parameter, frame: Frame, signature: Signature) -> None:
+        """The last value that a program gives to the name of a state is the state's next value; raises E0307."""
+        value, name = frame.values[state.name.text], state.name.text
+        if value is None:
+            raise Poisoned
+        declared = TensorType(signature.shape(state.type), signature.dtype(state.type))
+        if not isinstance(value, Tensor) or (value.shape, value.dtype) != (declared.shape, declared.dtype):
+            message = f"the state `{name}` is {declared}, but its last value is {value}"
+            raise self.ctx.error("E0307", message, Label(state.span, "declared here"))
+        untouched = value.axes == tuple(range(value.rank))
+        if not untouched or self.ctx.builder.kind(value.id) != State(name):
+            self.ctx.builder.output(name, settle(self.ctx, value, state.span))
 
     def body(self, body: Sequence[ast.Statement], frame: Frame) -> list[Operand]:
         """Run the statements, of which the last returns. Raises `Poisoned` without a result."""

@@ -5,7 +5,18 @@ from dataclasses import dataclass
 
 from compiler.diagnostics import Diagnostic, Label, Span
 from compiler.frontend import ast
-from compiler.frontend.catalog import ATTRIBUTES, BUILTINS, CONST, CONSTANTS, DTYPES, PAIRWISE, SPLIT, Builtin, counted
+from compiler.frontend.catalog import (
+    ATTRIBUTES,
+    BUILTINS,
+    CONST,
+    CONSTANTS,
+    DTYPES,
+    PAIRWISE,
+    SINGLE_RESULT,
+    SPLIT,
+    Builtin,
+    counted,
+)
 from compiler.frontend.context import did_you_mean
 from compiler.frontend.reduction import REDUCTIONS
 
@@ -111,15 +122,21 @@ class _Checker:
 
     def mode(self, item: ast.Function | ast.Program, parameter: ast.Parameter) -> None:
         if isinstance(item, ast.Program) and parameter.mode is None:
-            message = f"the parameter `{parameter.name.text}` of a program is neither `input` nor `weight`"
+            message = f"the parameter `{parameter.name.text}` of a program is neither `input`, `weight` nor `state`"
             name, element = parameter.name.text, parameter.type.element.text
-            helps = (f"`{name}: input {element}[...]` is fed at every run, `{name}: weight {element}[...]` stays",)
+            helps = (
+                f"`{name}: input {element}[...]` is fed at every run, `{name}: weight {element}[...]` stays",
+                f"`{name}: state {element}[...]` stays too, until the program assigns to it",
+            )
             self.report("E0112", message, Label(parameter.span), helps=helps)
         if isinstance(item, ast.Function) and parameter.mode is not None:
             message = f"the parameter `{parameter.name.text}` of a function cannot be `{parameter.mode.value}`"
             self.report("E0112", message, Label(parameter.span), helps=("only parameters of a program are",))
         if isinstance(item, ast.Program):
             self.no_rest(parameter.type)
+            if parameter.mode is ast.Mode.STATE and parameter.name.text in _result_names(item):
+                message = f"the state `{parameter.name.text}` and a result have the same name"
+                self.report("E0203", message, Label(parameter.span), helps=("rename one of them",))
 
     def no_rest(self, type: ast.Type) -> None:
         for extent in type.extents:
@@ -338,6 +355,13 @@ class _Checker:
                     )
                 elif call.text in calls and call.text not in done:
                     stack.append((call.text, iter(calls[call.text])))
+
+
+def _result_names(program: ast.Program) -> set[str]:
+    if len(program.results) == 1 and program.results[0].name is None:
+        return {SINGLE_RESULT}
+    plain = enumerate(program.results)
+    return {result.name.text if result.name is not None else f"{SINGLE_RESULT}{n}" for n, result in plain}
 
 
 def _is_const(parameter: ast.Parameter) -> bool:

@@ -18,7 +18,7 @@ DISPLAY = {
     "NOT": "`not`",
     "TRUE": "`true`",
     "FALSE": "`false`",
-    "MODE": "`input` or `weight`",
+    "MODE": "`input`, `weight` or `state`",
     "NAME": "a name",
     "DECIMAL": "a number",
     "INTEGER": "a number",

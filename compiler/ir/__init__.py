@@ -4,6 +4,7 @@ from compiler.ir.builder import GraphBuilder, cast_expr
 from compiler.ir.graph import (
     Constant,
     Contract,
+    Fed,
     Input,
     Iota,
     Kind,
@@ -13,6 +14,7 @@ from compiler.ir.graph import (
     ReduceKind,
     Reshape,
     Slice,
+    State,
     TensorGraph,
     TensorType,
     Transpose,
@@ -26,6 +28,7 @@ from compiler.ir.verify import verify
 __all__ = [
     "Constant",
     "Contract",
+    "Fed",
     "GraphBuilder",
     "Input",
     "Iota",
@@ -36,6 +39,7 @@ __all__ = [
     "ReduceKind",
     "Reshape",
     "Slice",
+    "State",
     "TensorGraph",
     "TensorType",
     "Transpose",

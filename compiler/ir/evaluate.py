@@ -21,6 +21,7 @@ from compiler.ir.graph import (
     ReduceKind,
     Reshape,
     Slice,
+    State,
     TensorType,
     Transpose,
     Weight,
@@ -41,7 +42,7 @@ _COMBINE: Mapping[ReduceKind, Callable[..., Array]] = {
 def evaluate_operation(kind: Kind, operands: Sequence[Array], type: TensorType) -> Array:
     """Return the value of one operation: an array of the type's shape and NumPy element type."""
     match kind:
-        case Input() | Weight():
+        case Input() | Weight() | State():
             raise InternalError(f"evaluate: `{kind.name}` has no value of its own")
         case Constant():
             return constant_array(kind, type)

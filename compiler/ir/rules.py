@@ -13,6 +13,7 @@ from compiler.ir.graph import (
     Reduce,
     Reshape,
     Slice,
+    State,
     TensorType,
     Transpose,
     Weight,
@@ -48,7 +49,7 @@ def problems(kind: Kind, operands: Sequence[TensorType], result: TensorType) -> 
         yield f"an extent of {result} is not positive"
         return
     match kind:
-        case Input() | Weight():
+        case Input() | Weight() | State():
             yield from _leaf(operands)
             if not kind.name:
                 yield "the name is empty"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from compiler.ir import Input, Operation, TensorGraph, Weight
+from compiler.ir import Fed, Operation, TensorGraph
 from compiler.passes.rewrite import Rewriter, rewrite
 
 
@@ -33,7 +33,7 @@ class ShareCommon:
         known: dict[tuple[str, tuple[int, ...], str], int] = {}
 
         def share(op: Operation, new: Rewriter) -> int | None:
-            if isinstance(op.kind, Input | Weight):
+            if isinstance(op.kind, Fed):
                 return None
             key = (repr(op.kind), op.inputs, str(op.type))  # by text: constants 0.0 and -0.0 are equal, not the same
             if key not in known:

@@ -6,20 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from compiler.ir import (
-    Constant,
-    Contract,
-    Input,
-    Iota,
-    Map,
-    Operation,
-    Reduce,
-    Reshape,
-    TensorGraph,
-    TensorType,
-    Weight,
-    Window,
-)
+from compiler.ir import Constant, Contract, Fed, Iota, Map, Operation, Reduce, Reshape, TensorGraph, TensorType, Window
 from compiler.ir.evaluate import constant_array, evaluate_operation
 from compiler.ir.rules import broadcast
 from compiler.numerics.evaluate import Array
@@ -56,7 +43,7 @@ class FoldConstants:
 
     def _fold(self, op: Operation, new: Rewriter) -> int | None:
         operands = [new.ops[value] for value in op.inputs]
-        if isinstance(op.kind, Input | Weight | Constant | Iota):
+        if isinstance(op.kind, Fed | Constant | Iota):
             return None
         if not all(isinstance(operand.kind, Constant) for operand in operands):
             return None

@@ -5,7 +5,7 @@ used (`s[i, j] - m[i]`). A reshape of a computed value therefore sinks below the
 inverse; a reshape of values that nobody computes (inputs, weights, constants) rises above the map, out of its way.
 """
 
-from compiler.ir import Constant, Input, Iota, Map, Operation, Reshape, TensorType, Weight
+from compiler.ir import Constant, Fed, Iota, Map, Operation, Reshape, TensorType
 from compiler.ir.rules import Shape
 from compiler.passes.rewrite import Rewriter
 
@@ -42,7 +42,7 @@ def hoist_reshape(op: Operation, new: Rewriter) -> int | None:
 def _is_leaf(op: Operation, new: Rewriter) -> bool:
     if isinstance(op.kind, Reshape):
         return _is_leaf(new.ops[op.inputs[0]], new)
-    return isinstance(op.kind, Input | Weight | Constant | Iota)
+    return isinstance(op.kind, Fed | Constant | Iota)
 
 
 def _reshaped(values: tuple[int, ...], before: Shape, after: Shape, new: Rewriter) -> list[int] | None:

@@ -79,7 +79,7 @@ def _tables(image: Image) -> Iterator[str]:
     yield from _fed_apart(image)
 
 
-_NAMED = (Role.INPUT, Role.WEIGHT, Role.OUTPUT)
+_NAMED = (Role.INPUT, Role.WEIGHT, Role.STATE, Role.OUTPUT)
 
 
 def _tensor(image: Image, tensor: Tensor) -> Iterator[str]:
@@ -132,7 +132,7 @@ def _shard_place(image: Image, tensor: Tensor, place: ShardPlace) -> Iterator[st
 
 def _fed_apart(image: Image) -> Iterator[str]:
     """What is in place before the first epoch does not overlap in DRAM."""
-    fed = [t for t in image.tensors if t.role in (Role.INPUT, Role.WEIGHT, Role.CONSTANT)]
+    fed = [t for t in image.tensors if t.role in (Role.INPUT, Role.WEIGHT, Role.STATE, Role.CONSTANT)]
     yield from _overlaps(image.machine, fed)
 
 

@@ -15,6 +15,9 @@ class Role(Enum):
 
     INPUT = "input"
     WEIGHT = "weight"
+    STATE = "state"
+    """Kept from call to call. The output of the same name is its next value: between two calls, the two change places
+    (or the bytes are copied); without one it stays as it is. Nothing else may use its memory."""
     CONSTANT = "constant"
     """Its bytes are in the image and are in place before the first epoch."""
     OUTPUT = "output"

@@ -14,6 +14,7 @@ from compiler.ir import (
     Reduce,
     Reshape,
     Slice,
+    State,
     TensorGraph,
     Transpose,
     Weight,
@@ -41,7 +42,7 @@ def evaluate_with_bounds(graph: TensorGraph, tensors: Mapping[str, Array]) -> di
 
 def _evaluate(op: Operation, inputs: Sequence[Enclosure], tensors: Mapping[str, Array]) -> Enclosure:
     match op.kind:
-        case Input(name) | Weight(name):
+        case Input(name) | Weight(name) | State(name):
             return exact(operand(name, op.type, tensors))
         case Constant() | Iota():
             return exact(evaluate_operation(op.kind, (), op.type))

@@ -5,20 +5,20 @@ from collections.abc import Mapping
 import numpy as np
 
 from compiler.diagnostics import InternalError
-from compiler.ir import Input, TensorGraph, TensorType, Weight
+from compiler.ir import Fed, TensorGraph, TensorType
 from compiler.ir.evaluate import evaluate_operation
 from compiler.numerics.evaluate import Array
 
 
 def evaluate(graph: TensorGraph, tensors: Mapping[str, Array]) -> dict[str, Array]:
-    """Return the value of every output, given the value of every input and weight by name.
+    """Return the value of every output, given the value of every input, weight and state by name.
 
     Arrays have the shape and the NumPy element type of the operation that they stand for; anything else raises
     `InternalError`: whoever feeds user data has checked it.
     """
     values: list[Array] = []
     for op in graph.ops:
-        if isinstance(op.kind, Input | Weight):
+        if isinstance(op.kind, Fed):
             values.append(operand(op.kind.name, op.type, tensors))
         else:
             values.append(evaluate_operation(op.kind, [values[i] for i in op.inputs], op.type))

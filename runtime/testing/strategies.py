@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 from hypothesis import strategies as st
 
-from compiler.ir import GraphBuilder, Input, ReduceKind, TensorGraph, TensorType, Weight, cast_expr
+from compiler.ir import Fed, GraphBuilder, ReduceKind, State, TensorGraph, TensorType, cast_expr
 from compiler.ir.rules import Shape
 from compiler.numerics import DType, Expr, ExprBuilder, ScalarOp
 from compiler.numerics.dtypes import round_to
@@ -51,7 +51,7 @@ def graphs(draw: Draw, *, approximate: bool = True, max_steps: int = MAX_STEPS) 
 def tensors_for(graph: TensorGraph, seed: int, *, whole: bool) -> dict[str, Array]:
     """A value for every input and weight: whole numbers of at most 3, or normal deviates; i32 is small, bool fair."""
     generator = np.random.default_rng(seed)
-    leaves = [op for op in graph.ops if isinstance(op.kind, Input | Weight)]
+    leaves = [op for op in graph.ops if isinstance(op.kind, Fed)]
     return {op.kind.name: random_tensor(generator, op.type, whole=whole) for op in leaves}  # type: ignore[union-attr]
 
 
@@ -84,7 +84,7 @@ class _Author:
         """A new input or weight, of any type unless one is given."""
         name = f"v{len(self.values)}"
         chosen = type or TensorType(self.shape(), self.pick(DTYPES))
-        make = self.builder.input if self.pick((True, False)) else self.builder.weight
+        make = self.pick((self.builder.input, self.builder.weight, self.builder.state))
         return self.add(make(name, chosen))
 
     def shape(self) -> Shape:
@@ -209,10 +209,14 @@ class _Author:
         return self.builder.window(x, shape, base, steps)
 
     def outputs(self) -> None:
-        """The last value, and perhaps some others."""
+        """The last value, perhaps some others, and new values of some states."""
         chosen = {self.values[-1], *self.draw(st.sets(st.sampled_from(self.values), max_size=2))}
         for value in sorted(chosen):
             self.builder.output(f"out{value}", value)
+        for value in self.values:
+            kind, type = self.builder.kind(value), self.builder.type(value)
+            if isinstance(kind, State) and self.pick((True, False)):
+                self.builder.output(kind.name, self.pick([v for v in self.values if self.builder.type(v) == type]))
 
 
 def _call(op: ScalarOp, result: DType, *operands: DType) -> Expr:

@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compiler.ir import Contract, Input, Map, Operation, Reduce, ReduceKind, TensorGraph, Weight
+from compiler.ir import Contract, Fed, Map, Operation, Reduce, ReduceKind, TensorGraph
 from compiler.ir.evaluate import evaluate_operation
 from compiler.ir.rules import broadcast
 from compiler.numerics import Expr, ScalarOp
@@ -25,7 +25,7 @@ class Device:
     def run(self, graph: TensorGraph, tensors: dict[str, Array]) -> list[Array]:
         values: list[Array] = []
         for op in graph.ops:
-            known = isinstance(op.kind, Input | Weight)
+            known = isinstance(op.kind, Fed)
             values.append(tensors[op.kind.name] if known else self.step(op, [values[i] for i in op.inputs]))  # type: ignore[union-attr]
         return values
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compiler.ir import Input, TensorGraph, Weight, parse_graph, print_graph, verify
+from compiler.ir import Fed, TensorGraph, parse_graph, print_graph, verify
 from compiler.passes import PIPELINE, run_pipeline
 from runtime.reference import compare, evaluate, evaluate_with_bounds
 from runtime.testing.strategies import graphs, tensors_for
@@ -13,7 +13,7 @@ STEPS = tuple({step.name: step for group in PIPELINE for step in group}.values()
 
 
 def signature(graph: TensorGraph) -> list[object]:
-    leaves = [(op.kind, op.type) for op in graph.ops if isinstance(op.kind, Input | Weight)]
+    leaves = [(op.kind, op.type) for op in graph.ops if isinstance(op.kind, Fed)]
     return [*leaves, *((name, graph.ops[value].type) for name, value in graph.outputs)]
 
 

@@ -74,7 +74,7 @@ BROKEN: dict[str, tuple[Callable[[], TensorGraph], str]] = {
     "later input": (change(2, inputs=(0, 3)), "%2 .contract.: an input is not an earlier operation"),
     "own input": (change(4, inputs=(4, 4)), "%4 .map.: an input is not an earlier operation"),
     "extent": (change(0, type=TensorType((4, 0), BF16)), "%0 .input.: an extent of bf16.4, 0. is not positive"),
-    "name twice": (kind(1, Input("x")), "two inputs or weights are called `x`"),
+    "name twice": (kind(1, Input("x")), "two inputs, weights or states are called `x`"),
     "empty name": (kind(1, Weight("")), "name is empty"),
     "no outputs": (lambda: replace(graph(), outputs=()), "there is no output"),
     "output twice": (lambda: replace(graph(), outputs=(("y", 1), ("y", 2))), "two outputs are called `y`"),
