@@ -9,6 +9,11 @@ def syntax() -> str:
     return _read("mesh.lark")
 
 
+def tables() -> str:
+    """The parse tables of the grammar, in JSON; `compiler.frontend.tables` computes them."""
+    return _read("mesh.tables.json")
+
+
 def standard_library() -> str:
     """The functions that every program can use, written in the language itself."""
     return _read("std.mesh")

@@ -6,15 +6,12 @@ that remember two tokens instead of computing positions at every reduction.
 A terminal that looks like a name is a word only where the grammar expects it, as with lark's contextual lexer.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from hashlib import sha256
 from typing import TypeAlias
-
-from lark import Lark
-from lark.grammar import Rule as LarkRule
-from lark.grammar import Terminal
-from lark.parsers.lalr_analysis import Shift
 
 
 class Token(str):
@@ -191,45 +188,49 @@ def _nothing() -> Token:
 _NOTHING = _nothing()
 
 
-def tables(lark: Lark) -> Tables:
-    """The tables that `lark` computed for its grammar."""
-    table = lark.parser.parser._parse_table
-    rules = {rule: _rule(rule) for rule in lark.rules}
-    names = {state: number for number, state in enumerate(table.states)}
-    states = tuple(
-        State(
-            {symbol: names[target] for symbol, (action, target) in row.items() if action is Shift},
-            {symbol: rules[target] for symbol, (action, target) in row.items() if action is not Shift},
-        )
-        for row in table.states.values()
+def write_tables(tables: Tables, syntax: str) -> str:
+    """Return the tables of the grammar `syntax` as JSON."""
+    rules = list(dict.fromkeys(rule for state in tables.states for rule in state.ended.values()))
+    numbers = {rule: number for number, rule in enumerate(rules)}
+    document = {
+        "digest": _digest(syntax),
+        "pattern": tables.pattern.pattern,
+        "name": tables.name.pattern,
+        "ignored": sorted(tables.ignored),
+        "start": tables.start,
+        "end": tables.end,
+        "rules": [astuple(rule) for rule in rules],
+        "states": [
+            [dict(sorted(state.next.items())), {symbol: numbers[rule] for symbol, rule in sorted(state.ended.items())}]
+            for state in tables.states
+        ],
+    }
+    parts = (f"{json.dumps(key)}: {json.dumps(value, separators=(',', ':'))}" for key, value in document.items())
+    return "{" + ",\n".join(parts) + "}\n"
+
+
+def read_tables(text: str, syntax: str) -> Tables | None:
+    """Read what `write_tables` wrote; None when it is not about `syntax`."""
+    document = json.loads(text)
+    if document["digest"] != _digest(syntax):
+        return None
+    rules = [
+        Rule(origin, name, size, tuple((place, inlined, none) for place, inlined, none in kept), *rest)
+        for origin, name, size, kept, *rest in document["rules"]
+    ]
+    states = (
+        State(onward, {symbol: rules[number] for symbol, number in ended.items()})
+        for onward, ended in document["states"]
     )
-    terminals = sorted(lark.terminals, key=lambda t: (-t.priority, -t.pattern.max_width, -len(t.pattern.value), t.name))
     return Tables(
-        states,
-        names[table.start_states["start"]],
-        names[table.end_states["start"]],
-        pattern=re.compile("|".join(f"(?P<{t.name}>{t.pattern.to_regexp()})" for t in terminals)),
-        ignored=frozenset(lark.ignore_tokens),
-        name=re.compile(next(t.pattern.to_regexp() for t in terminals if t.name == "NAME")),
+        tuple(states),
+        document["start"],
+        document["end"],
+        pattern=re.compile(document["pattern"]),
+        ignored=frozenset(document["ignored"]),
+        name=re.compile(document["name"]),
     )
 
 
-def _rule(rule: LarkRule) -> Rule:
-    """What lark does when it builds a tree for `rule` (see its `ParseTreeBuilder`)."""
-    kept: list[tuple[int, bool, int]] = []
-    pattern = rule.options.empty_indices or [False] * len(rule.expansion)
-    missing = position = 0
-    for is_empty in pattern:
-        if is_empty:
-            missing += 1
-            continue
-        symbol = rule.expansion[position]
-        if not (isinstance(symbol, Terminal) and symbol.filter_out):
-            kept.append((position, not symbol.is_term and symbol.name.startswith("_"), missing))
-            missing = 0
-        position += 1
-    name = rule.alias or rule.origin.name
-    expand = bool(rule.options.expand1) and not rule.alias
-    size = len(rule.expansion)
-    passes = expand and size == 1 and kept == [(0, False, 0)] and not missing
-    return Rule(rule.origin.name, name, size, tuple(kept), missing, expand, passes)
+def _digest(syntax: str) -> str:
+    return sha256(syntax.encode()).hexdigest()

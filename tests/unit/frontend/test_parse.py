@@ -5,7 +5,7 @@ import pytest
 from compiler.diagnostics import DiagnosticError, Source, Span
 from compiler.frontend import ast
 from compiler.frontend.parse import MAX_NESTING, parse
-from compiler.frontend.syntax import terminals
+from compiler.frontend.recovery import terminals
 from compiler.frontend.tokens import DISPLAY, expected
 
 

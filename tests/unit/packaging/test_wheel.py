@@ -12,6 +12,7 @@ DATA = {
     *(f"{package}/py.typed" for package in PACKAGES),
     "grammar/errors.md",
     "grammar/mesh.lark",
+    "grammar/mesh.tables.json",
     "grammar/std.mesh",
     "compiler/target/presets/mesh_4x4.toml",
     "compiler/target/presets/wormhole_n150.toml",
