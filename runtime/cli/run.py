@@ -67,6 +67,7 @@ def _run(arguments: Namespace, progress: Progress) -> Done:
     session = Session.from_image(program.image, kernel_cache())
     feed(session, arguments)
     progress.stage(f"running {program.image.name} on {program.image.machine.name}")
+    fed = dict(session.fed)
     start = perf_counter()
     result = session.run()
     seconds = perf_counter() - start
@@ -75,7 +76,7 @@ def _run(arguments: Namespace, progress: Progress) -> Done:
     comparisons: Mapping[str, Comparison] = {}
     if program.graph is not None and arguments.check:
         progress.stage("comparing with the reference")
-        comparisons = check(program.graph, session.fed, result.outputs)
+        comparisons = check(program.graph, fed, result.outputs)
     return Done(program, result, seconds, comparisons)
 
 

@@ -117,7 +117,7 @@ def image_tables(image: Image) -> tuple[Table, ...]:
     tensors = tuple(
         (tensor.name, tensor.role.value, f"{tensor.dtype.value}{list(tensor.shape)}")
         for tensor in image.tensors
-        if tensor.role in (Role.INPUT, Role.WEIGHT, Role.OUTPUT)
+        if tensor.role in (Role.INPUT, Role.WEIGHT, Role.STATE, Role.OUTPUT)
     )
     return (
         Table(f"Image of `{image.name}`", ("", ""), rows),
@@ -138,7 +138,7 @@ def image_document(image: Image) -> dict[str, Any]:
         "tensors": [
             {"name": t.name, "role": t.role.value, "dtype": t.dtype.value, "shape": list(t.shape)}
             for t in image.tensors
-            if t.role in (Role.INPUT, Role.WEIGHT, Role.OUTPUT)
+            if t.role in (Role.INPUT, Role.WEIGHT, Role.STATE, Role.OUTPUT)
         ],
     }
 
