@@ -164,12 +164,22 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
+class Clause:
+    """One clause of a statement's hints: `on cores(4, 8)` is word `on` with two numbers, `prefer` has none."""
+
+    word: str
+    numbers: tuple[Expression, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
 class Assign:
     """`a = value`, or `a, b = call` of a function with several results."""
 
     targets: tuple[Name, ...]
     value: Expression
     span: Span
+    hints: tuple[Clause, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,12 +190,14 @@ class IndexAssign:
     indices: tuple[Name | Rest, ...]
     value: Expression
     span: Span
+    hints: tuple[Clause, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Return:
     values: tuple[Expression, ...]
     span: Span
+    hints: tuple[Clause, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,13 +334,18 @@ def expressions(statement: Statement) -> tuple[Item, ...]:
     """The expressions of one statement, without those of statements inside of it."""
     match statement:
         case Assign(_, value) | IndexAssign(_, _, value):
-            return (value,)
+            return (value, *hint_numbers(statement))
         case Return(values):
-            return values
+            return (*values, *hint_numbers(statement))
         case For():
             return (statement.range,)
         case If(condition) | Assert(condition):
             return (condition,)
+
+
+def hint_numbers(statement: Assign | IndexAssign | Return) -> tuple[Expression, ...]:
+    """The numbers in the hints of a statement."""
+    return tuple(number for clause in statement.hints for number in clause.numbers)
 
 
 def targets(body: Sequence[Statement]) -> Iterator[Name]:

@@ -9,6 +9,7 @@ from math import inf
 from compiler.diagnostics import Diagnostic, DiagnosticError, Label, Severity, Source, Span
 from compiler.frontend.values import Axis, AxisKey, Index, Tensor
 from compiler.ir.builder import GraphBuilder
+from compiler.ir.hints import Hint
 
 MAX_STATEMENTS = 20_000
 """Statements of one program with all its calls written out."""
@@ -32,6 +33,8 @@ class Context:
     levels: int = 0
     warnings: dict[Diagnostic, None] = field(default_factory=dict)
     """In the order of the text, each once."""
+    hints: dict[Hint, None] = field(default_factory=dict)
+    """Those of statements written out so far, each once."""
     _orders: int = 0
 
     def span(self, span: Span) -> Span:

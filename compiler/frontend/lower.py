@@ -13,6 +13,7 @@ from compiler.frontend.context import MAX_LEVELS, MAX_STATEMENTS, Context, did_y
 from compiler.frontend.contraction import matmul, reduce_product
 from compiler.frontend.control import failed_assertion, loop_range, truth, unassigned
 from compiler.frontend.elementwise import convert, elementwise
+from compiler.frontend.hints import hint_of
 from compiler.frontend.library import library, reachable, visible
 from compiler.frontend.options import extent_of, integer
 from compiler.frontend.reduction import REDUCTIONS, Fold, check_indices, reduce
@@ -51,7 +52,7 @@ def lower(
     Lowering(ctx, scopes).program(chosen)
     for warning in ctx.warnings:
         warn(warning)
-    return ctx.builder.build([part.source for part in modules.values()])
+    return ctx.builder.build([part.source for part in modules.values()], tuple(ctx.hints))
 
 
 def _choose(module: ast.Module, program: str | None) -> ast.Program:
@@ -184,6 +185,7 @@ class Lowering:
         self.block(statements, frame)
         try:
             self.count(last)
+            self.note_hint(last, frame)
             return [self.operand(value, frame) for value in last.values]
         except DiagnosticError as error:
             self.problems += error.diagnostics
@@ -195,6 +197,7 @@ class Lowering:
             levels = self.ctx.levels
             try:
                 self.count(statement)
+                self.note_hint(statement, frame)
                 self.statement(statement, frame)
             except (DiagnosticError, Poisoned) as error:
                 self.ctx.levels = levels
@@ -207,6 +210,11 @@ class Lowering:
         if self.ctx.statements > MAX_STATEMENTS:
             message = f"the program has more than {MAX_STATEMENTS} statements when its calls are written out"
             raise self.ctx.error("E0212", message, Label(statement.span))
+
+    def note_hint(self, statement: ast.Statement, frame: Frame) -> None:
+        hint = hint_of(self.ctx, statement, lambda number: self.operand(number, frame))
+        if hint is not None:
+            self.ctx.hints[hint] = None
 
     def statement(self, statement: ast.Statement, frame: Frame) -> None:
         match statement:

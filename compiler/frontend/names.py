@@ -178,6 +178,9 @@ class _Checker:
                 self.report("E0113", message, Label(statement.span), place)
 
     def statement(self, statement: ast.Statement, scope: set[str], sizes: set[str]) -> None:
+        if isinstance(statement, ast.Assign | ast.IndexAssign | ast.Return):
+            for number in ast.hint_numbers(statement):
+                self.expression(number, scope)
         match statement:
             case ast.Return(values):
                 for value in values:

@@ -147,15 +147,30 @@ class _Converter:
     def statement(self, tree: Tree) -> ast.Statement:
         span = self.span(tree)
         if tree.data == "return":
-            return ast.Return(tuple(self.root(part) for part in tree.children), span)
+            *values, hints = tree.children
+            return ast.Return(tuple(self.root(part) for part in values), span, self.hints(hints))
         if tree.data in ("for", "if", "assert"):
             return self.control(tree, span)
-        target, *indices, value = tree.children
+        target, *indices, value, hints = tree.children
+        clauses = self.hints(hints)
         if tree.data == "assign":
             assert isinstance(target, Tree)
-            return ast.Assign(tuple(self.name(token) for token in target.children), self.root(value), span)
+            names = tuple(self.name(token) for token in target.children)
+            return ast.Assign(names, self.root(value), span=span, hints=clauses)
         items = tuple(ast.Rest(self.span(part)) if _is_rest(part) else self.name(part) for part in indices)
-        return ast.IndexAssign(self.name(target), items, value=self.root(value), span=span)
+        return ast.IndexAssign(self.name(target), items, value=self.root(value), span=span, hints=clauses)
+
+    def hints(self, tree: _Part) -> tuple[ast.Clause, ...]:
+        if not isinstance(tree, Tree):
+            return ()
+        clauses = []
+        for part in tree.children:
+            if isinstance(part, Tree):
+                numbers = tuple(self.root(number) for number in part.children)
+                clauses.append(ast.Clause(str(part.data), numbers, self.span(part)))
+            elif part is not None:
+                clauses.append(ast.Clause(str(part), (), self.span(part)))
+        return tuple(clauses)
 
     def control(self, tree: Tree, span: Span) -> ast.Statement:
         """A statement that is gone once sizes are known."""

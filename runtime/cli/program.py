@@ -55,7 +55,8 @@ def compile_source(arguments: Namespace, progress: Progress, observe: Observer |
     start = perf_counter()
     program = lowered(open_module(arguments.file, arguments), arguments.program, arguments)
     compiled = compile_graph(program.graph, machine, CompileOptions(seed=arguments.seed), observe=observed)
-    return Program(compiled.image, program.graph, compiled, perf_counter() - start, program.warnings)
+    warnings = program.warnings + compiled.notes
+    return Program(compiled.image, program.graph, compiled, perf_counter() - start, warnings)
 
 
 def show_warnings(program: Program, terminal: Terminal) -> None:
