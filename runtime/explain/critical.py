@@ -32,8 +32,8 @@ class Piece(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """`begin` and `end` are cycles since the start of the run. `thread` is `3 * core + index in THREAD_NAMES`: who is at
-    work, or who asked for the packet. `tensor` is that of a DRAM access, else -1."""
+    """`begin` and `end` are cycles since the start of the run. `thread` is `3 * core + index in THREAD_NAMES`: who is
+    at work, or who asked for the packet. `tensor` is the one that the packet belongs to, -1 for none."""
 
     epoch: int
     begin: int
