@@ -11,6 +11,8 @@ from compiler.frontend.values import Axis, AxisKey, Index, Tensor
 from compiler.ir.builder import GraphBuilder
 from compiler.ir.hints import Hint
 
+_SHORT = 3
+"""Letters of a word that must fit another more closely to be taken for it."""
 MAX_STATEMENTS = 20_000
 """Statements of one program with all its calls written out."""
 MAX_LEVELS = 128
@@ -100,7 +102,8 @@ class Context:
         first = Label(site, f"in this call of `{name}`")
         note = (f"found while `{name}` of the standard library was written out, at {inner[0].span}",) if inner else ()
         labels = (first, *(label for label in outer if label.span != site))
-        return replace(diagnostic, labels=labels, notes=(*diagnostic.notes, *note))
+        helps = tuple(help.replace("cast it:", "cast the argument:") for help in diagnostic.helps)
+        return replace(diagnostic, labels=labels, notes=(*diagnostic.notes, *note), helps=helps)
 
 
 def is_library(span: Span) -> bool:
@@ -110,5 +113,5 @@ def is_library(span: Span) -> bool:
 
 def did_you_mean(word: str, known: Sequence[str] | set[str] | Mapping[str, object]) -> tuple[str, ...]:
     """A help that proposes the known word closest to `word`, if one is close."""
-    close = get_close_matches(word, sorted(known), 1)
+    close = get_close_matches(word, sorted(known), 1, cutoff=0.6 if len(word) > _SHORT else 0.75)
     return (f"did you mean `{close[0]}`?",) if close else ()

@@ -96,8 +96,13 @@ def _tables() -> Tables:
 
 
 def scan(text: str) -> Iterator[tuple[str, str]]:
-    """The terminals of `text`, which the grammar accepts, with blanks and comments: names and texts without a gap."""
-    return ((found.lastgroup or "", found.group()) for found in _tables().pattern.finditer(text))
+    """The terminals of `text`, which the grammar accepts, with blanks and comments: names and texts without a gap.
+
+    Words that can be names count as such, wherever they stand.
+    """
+    tables = _tables()
+    for found in tables.pattern.finditer(text):
+        yield "NAME" if tables.name.fullmatch(found.group()) else found.lastgroup or "", found.group()
 
 
 def parse_tree(source: Source) -> Tree:
