@@ -117,20 +117,27 @@ def concat(ctx: Context, operands: Sequence[Operand], options: Options, span: Sp
             raise ctx.error("E0301", message, *labels)
     if first.rank == 0:
         raise ctx.error("E0308", "`concat` joins along an axis, but the values have none", Label(span))
-    total = sum(tensor.shape[axis] for tensor in tensors)
-    numbers = Operand(numbered(ctx, first.rank, axis, total, span), span)
-    start = total
-    result: Value | None = None
-    for operand, tensor in reversed(list(zip(operands, tensors, strict=True))):
-        end, start = start, start - tensor.shape[axis]
-        part: Value = _shifted(ctx, tensor, {axis: start}, {axis: total}, span)
-        if result is not None:
-            inside = elementwise(ctx, ScalarOp.LT, [numbers, Operand(Number(end), span)], span)
-            choices = [Operand(inside, span), Operand(part, operand.span), Operand(result, operands[-1].span)]
-            part = elementwise(ctx, ScalarOp.WHERE, choices, span)
-        result = part
-    assert isinstance(result, Tensor)
-    return result
+    return join(ctx, operands, axis, span)
+
+
+def join(ctx: Context, operands: Sequence[Operand], axis: int, span: Span) -> Tensor:
+    """Join values whose other extents agree, by halves: each element moves as often as the number of parts doubles."""
+    tensors = [operand.value for operand in operands if isinstance(operand.value, Tensor)]
+    if len(operands) == 1:
+        return tensors[0]
+    middle = len(operands) // 2
+    halves = [join(ctx, part, axis, span) for part in (operands[:middle], operands[middle:])]
+    start = halves[0].shape[axis]
+    total = start + halves[1].shape[axis]
+    first, second = (
+        Operand(_shifted(ctx, half, {axis: place}, {axis: total}, span), span)
+        for half, place in zip(halves, (0, start), strict=True)
+    )
+    numbers = Operand(numbered(ctx, halves[0].rank, axis, total, span), span)
+    inside = elementwise(ctx, ScalarOp.LT, [numbers, Operand(Number(start), span)], span)
+    joined = elementwise(ctx, ScalarOp.WHERE, [Operand(inside, span), first, second], span)
+    assert isinstance(joined, Tensor)
+    return joined
 
 
 def split(ctx: Context, operand: Operand, parts: Operand, options: Options, span: Span) -> list[Operand]:

@@ -8,7 +8,7 @@ from compiler.frontend.arranging import concat, pad, take, windows
 from compiler.frontend.catalog import DTYPES, ELEMENTWISE, PAIRWISE
 from compiler.frontend.context import Context
 from compiler.frontend.elementwise import convert, elementwise
-from compiler.frontend.options import axes_of, extent_of, integer
+from compiler.frontend.options import axes_of, extent_of, integer, tensor_operand
 from compiler.frontend.reduction import REDUCTIONS, reduce
 from compiler.frontend.shapes import reshape, transpose
 from compiler.frontend.values import Number, Operand, Tensor, Value
@@ -56,14 +56,6 @@ def _reduce(ctx: Context, name: str, operand: Operand, options: Mapping[str, Seq
             raise ctx.error("E0311", "`keepdims` is `true` or `false`", Label(option.span))
         keep = option.value.value
     return reduce(ctx, REDUCTIONS[name], operand, axes, span=span, keep=keep)
-
-
-def tensor_operand(ctx: Context, name: str, operand: Operand) -> Operand:
-    """`operand`, which must be a tensor; raises E0313."""
-    if isinstance(operand.value, Number):
-        message = f"`{name}` takes a tensor, but is given the number {operand.value}"
-        raise ctx.error("E0313", message, Label(operand.span), helps=(f"give it a type: `f32({operand.value})`",))
-    return operand
 
 
 def misplaced(ctx: Context, node: ast.Tuple) -> DiagnosticError:

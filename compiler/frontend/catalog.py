@@ -22,8 +22,10 @@ ELEMENTWISE = {
 """Functions of each element alone, by name."""
 SINGLE_RESULT = "out"
 """What the result of a program is called, unless it is named; the first of several is then `out0`."""
+SCAN = "scan"
+"""Takes a function by name, and has as many results as that."""
 SPLIT = "split"
-"""The one function that is built in and has several results."""
+"""Has as many results as parts are asked for."""
 PAIRWISE = {"min": ScalarOp.MIN, "max": ScalarOp.MAX}
 """Reductions that, given two arguments, compare them elementwise."""
 
@@ -56,6 +58,7 @@ BUILTINS: dict[str, Builtin] = {
     "iota": Builtin(1, 1),
     "concat": Builtin(1, 1000, ("axis",)),
     "pad": Builtin(1, 1, ("axis", "before", "after", "value")),
+    "scan": Builtin(2, 1000, ("over", "given")),
     "split": Builtin(2, 2, ("axis",)),
     "take": Builtin(2, 2, ("axis",)),
     "windows": Builtin(1, 1, ("axis", "size", "stride", "dilation")),

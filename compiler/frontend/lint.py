@@ -5,6 +5,7 @@ from typing import TypeAlias
 
 from compiler.diagnostics import Diagnostic, Label, Severity, Span
 from compiler.frontend import ast
+from compiler.frontend.catalog import SCAN
 from compiler.frontend.library import by_name
 
 Definition: TypeAlias = ast.Function | ast.Program
@@ -38,7 +39,7 @@ def _definitions(module: ast.Module) -> Iterator[Diagnostic]:
     for definition in definitions:
         nodes = list(_nodes(definition))
         used |= _names(nodes)
-        called |= {node.function.text for node in nodes if isinstance(node, ast.Call)}
+        called |= {node.function.text for node in nodes if isinstance(node, ast.Call)} | _scanned(nodes)
     for dim in module.dims:
         if dim.name.text not in used and not _is_exempt(dim.name):
             yield _unused("size", dim.name)
@@ -109,6 +110,12 @@ def _nodes(item: Definition) -> Iterator[ast.Item]:
     roots += [expression for statement in ast.statements(item.body) for expression in ast.expressions(statement)]
     for root in roots:
         yield from ast.walk(root)
+
+
+def _scanned(nodes: Iterable[ast.Item]) -> set[str]:
+    """The functions that calls of `scan` name."""
+    calls = (node for node in nodes if isinstance(node, ast.Call) and node.function.text == SCAN)
+    return _names(part for node in calls for part in node.arguments[:1])
 
 
 def _names(nodes: Iterable[ast.Item]) -> set[str]:

@@ -7,15 +7,16 @@ from compiler.diagnostics import Diagnostic, DiagnosticError, Label, Span
 from compiler.frontend import ast
 from compiler.frontend.affine import Affine, affine, is_computed, room, unbound
 from compiler.frontend.arranging import split
-from compiler.frontend.calls import call_builtin, misplaced, tensor_operand
-from compiler.frontend.catalog import BUILTINS, CONSTANTS, SINGLE_RESULT, SPLIT
+from compiler.frontend.calls import call_builtin, misplaced
+from compiler.frontend.catalog import BUILTINS, CONSTANTS, SCAN, SINGLE_RESULT, SPLIT
 from compiler.frontend.context import MAX_LEVELS, MAX_STATEMENTS, Context, did_you_mean, is_library
 from compiler.frontend.contraction import matmul, reduce_product
 from compiler.frontend.control import failed_assertion, loop_range, truth, unassigned
 from compiler.frontend.elementwise import convert, elementwise
 from compiler.frontend.hints import hint_of
 from compiler.frontend.library import library, reachable, visible
-from compiler.frontend.options import extent_of, integer
+from compiler.frontend.options import extent_of, integer, tensor_operand
+from compiler.frontend.recurrence import scan
 from compiler.frontend.reduction import REDUCTIONS, Fold, check_indices, reduce
 from compiler.frontend.shapes import Bounds, Item, Rest, bind, collect, settle, subscript, transpose
 from compiler.frontend.signature import Signature
@@ -226,7 +227,7 @@ class Lowering:
                 assert isinstance(value, ast.Call)
                 found = self.call(value, frame)
                 if len(found) != len(targets):
-                    message = f"{len(targets)} names on the left side, {len(found)} parts on the right side"
+                    message = f"{len(targets)} names on the left side, {len(found)} results on the right side"
                     raise self.ctx.error("E0209", message, Label(targets[0].span), Label(value.span))
                 for target, operand in zip(targets, found, strict=True):
                     frame.values[target.text] = operand.value
@@ -467,15 +468,17 @@ class Lowering:
 
     def single(self, node: ast.Call, frame: Frame) -> Value:
         function = frame.scope.functions.get(node.function.text)
-        if node.function.text == SPLIT or (function is not None and len(function.results) > 1):
+        found = [] if function is not None and len(function.results) > 1 else self.call(node, frame)
+        if len(found) != 1:
             message = f"`{node.function.text}` has several results"
             helps = ("assign them to as many names in a statement of its own: `a, b = ...`",)
             raise self.ctx.error("E0209", message, Label(node.span), helps=helps)
-        (operand,) = self.call(node, frame)
-        return operand.value
+        return found[0].value
 
     def call(self, node: ast.Call, frame: Frame) -> list[Operand]:
         name = node.function.text
+        if name == SCAN:
+            return self.scan(node, frame)
         operands = [self.operand(argument, frame) for argument in node.arguments]
         if name in frame.dtypes:
             return [Operand(convert(self.ctx, operands[0], frame.dtypes[name], node.span), node.span)]
@@ -490,6 +493,18 @@ class Lowering:
         given = dict(zip(names, operands, strict=False))
         given |= {keyword.name.text: self.operand(keyword.value, frame) for keyword in node.keywords}
         return self.write_out(function, given, node)
+
+    def scan(self, node: ast.Call, frame: Frame) -> list[Operand]:
+        called, *rest = node.arguments
+        assert isinstance(called, ast.Name)
+        function = frame.scope.functions[called.text]
+        carried = [self.operand(argument, frame) for argument in rest]
+        options = {keyword.name.text: self.option(keyword.value, frame) for keyword in node.keywords}
+
+        def call(given: dict[str, Operand]) -> list[Operand]:
+            return self.write_out(function, given, node)
+
+        return scan(self.ctx, function, carried, options, call=call, span=node.span)
 
     def option(self, node: ast.Expression, frame: Frame) -> list[Operand]:
         nodes = node.items if isinstance(node, ast.Tuple) else (node,)

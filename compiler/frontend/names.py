@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from compiler.diagnostics import Diagnostic, Label, Span
 from compiler.frontend import ast
@@ -12,6 +13,7 @@ from compiler.frontend.catalog import (
     CONSTANTS,
     DTYPES,
     PAIRWISE,
+    SCAN,
     SINGLE_RESULT,
     SPLIT,
     Builtin,
@@ -222,8 +224,8 @@ class _Checker:
 
     def several(self, targets: Sequence[ast.Name], value: ast.Expression) -> None:
         function = self.functions.get(value.function.text) if isinstance(value, ast.Call) else None
-        if isinstance(value, ast.Call) and value.function.text == SPLIT:
-            return  # how many parts it has is a number, which may be computed
+        if isinstance(value, ast.Call) and value.function.text in (SCAN, SPLIT):
+            return  # how many results it has may have to be computed
         results = len(function.results) if function is not None else 1
         if results != len(targets):
             message = (
@@ -262,7 +264,9 @@ class _Checker:
                 case ast.Reduction():
                     self.reduction(visible.node)
                     inner |= {name.text for name in visible.node.indices}
-            stack += [_Visible(child, inner) for child in ast.children(visible.node)]
+            stack += [
+                _Visible(child, inner) for child in ast.children(visible.node) if not _is_scanned(child, visible.node)
+            ]
 
     def name(self, name: ast.Name, scope: set[str], root: ast.Item, hint: str) -> None:
         if name.text in scope or name.text in CONSTANTS:
@@ -289,12 +293,20 @@ class _Checker:
             self.builtin(node, BUILTINS["f32"])
         elif name in BUILTINS:
             self.builtin(node, BUILTINS[name])
+            if name == SCAN and node.arguments:
+                self.scanned(node.arguments[0])
         elif name in self.functions:
             self.arguments(node, self.functions[name])
         else:
             helps = did_you_mean(name, {*self.functions, *BUILTINS})
             self.report("E0202", f"there is no function `{name}`", Label(node.function.span), helps=helps)
         self.distinct("argument", [keyword.name for keyword in node.keywords])
+
+    def scanned(self, function: ast.Expression) -> None:
+        if not isinstance(function, ast.Name) or function.text not in self.functions:
+            helps = did_you_mean(function.text, self.functions) if isinstance(function, ast.Name) else ()
+            message = "the first argument of `scan` is the name of a function written in the language"
+            self.report("E0202", message, Label(function.span), helps=helps)
 
     def builtin(self, node: ast.Call, builtin: Builtin) -> None:
         given = len(node.arguments)
@@ -367,6 +379,13 @@ def _result_names(program: ast.Program) -> set[str]:
     return {result.name.text if result.name is not None else f"{SINGLE_RESULT}{n}" for n, result in plain}
 
 
+def _is_scanned(part: ast.Item, node: ast.Item) -> TypeGuard[ast.Name]:
+    """Whether `part` is the function that a call of `scan` names."""
+    if not isinstance(node, ast.Call) or node.function.text != SCAN or not isinstance(part, ast.Name):
+        return False
+    return part is node.arguments[0]
+
+
 def _is_const(parameter: ast.Parameter) -> bool:
     return parameter.type.element.text == CONST
 
@@ -379,4 +398,7 @@ def _inferred(parameters: Sequence[ast.Parameter]) -> set[str]:
 def _calls(function: ast.Function) -> Iterator[ast.Name]:
     for statement in ast.statements(function.body):
         for value in ast.expressions(statement):
-            yield from (node.function for node in ast.walk(value) if isinstance(node, ast.Call))
+            for node in ast.walk(value):
+                if isinstance(node, ast.Call):
+                    yield node.function
+                    yield from (part for part in node.arguments[:1] if _is_scanned(part, node))

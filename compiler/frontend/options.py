@@ -46,3 +46,11 @@ def extent_of(ctx: Context, operand: Operand) -> int:
         message = f"an extent is {extent}, but must be between 1 and {MAX_EXTENT}"
         raise ctx.error("E0312", message, Label(operand.span))
     return extent
+
+
+def tensor_operand(ctx: Context, name: str, operand: Operand) -> Operand:
+    """`operand`, which must be a tensor; raises E0313."""
+    if isinstance(operand.value, Number):
+        message = f"`{name}` takes a tensor, but is given the number {operand.value}"
+        raise ctx.error("E0313", message, Label(operand.span), helps=(f"give it a type: `f32({operand.value})`",))
+    return operand

@@ -44,6 +44,23 @@ program p(x: input f32[6, 3, 8], w: weight f32[8, 64], u: weight f32[16, 64], b:
     }
     return h
 }""",
+    "scan": """
+fn step(x: f32[N], y: f32[N], total: f32[N], rate: f32) -> (f32[N], f32[N], f32[N]) {
+    total = rate * total + x * y
+    return total, total + x, maximum(total, y)
+}
+program p(x: input f32[9, 5], y: input f32[9, 5]) -> (f32[5], f32[9, 5], f32[9, 5]) {
+    last, sums, tops = scan(step, x[0], over=(x, y), given=f32(0.5))
+    return last, sums, tops
+}""",
+    "a loop with a limit": """
+program p(a: input f32[16], steps: input i32) -> f32[16] {
+    x = a * 0.0 + 4.0
+    for i in 0:6 {
+        x = where(steps + 3 > i, 0.5 * (x + abs(a) / x), x)
+    }
+    return x
+}""",
     "experts": """
 program p(x: input f32[7, 8], g: weight f32[8, 6], v: weight f32[6, 8, 4], w: weight f32[6, 4, 8]) -> f32[7, 8] {
     return mixture_of_experts(x, g, v, w, k=2)
