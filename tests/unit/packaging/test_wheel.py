@@ -13,6 +13,7 @@ DATA = {
     "grammar/errors.md",
     "grammar/mesh.lark",
     "grammar/mesh.tables.json",
+    "grammar/mesh.tmLanguage.json",
     "grammar/std.mesh",
     "compiler/target/presets/mesh_4x4.toml",
     "compiler/target/presets/wormhole_n150.toml",
