@@ -215,6 +215,8 @@ def encode_programs(image: im.Image, epoch: im.Epoch, index_maps: Mapping[int, i
 
 def table(rows: list[Row], columns: int) -> Table:
     """Rows padded with zeros to `columns`; never empty, so that native code can take its address."""
+    if rows and all(len(row) == columns for row in rows):
+        return np.array(rows, np.int64)
     padded = np.zeros((max(1, len(rows)), columns), np.int64)
     for i, row in enumerate(rows):
         padded[i, : len(row)] = row

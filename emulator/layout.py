@@ -203,9 +203,7 @@ class Network:
 def network_tables(machine: Machine, epoch: im.Epoch) -> Network:
     """Lay out all routes of an epoch."""
     positions, cores, sets = machine.rows * machine.columns, len(machine.cores), max(1, len(epoch.core_sets))
-    crossings = {(route.noc, hop.src, hop.dst) for route in epoch.routes for hop in route.hops}
-    links = tuple(sorted(crossings))
-    link_rows = {link: row for row, link in enumerate(links)}
+    links = _Links()
     unicast = np.full((2, positions, positions), c.NO_ROUTE, np.int64)
     unicast[:, range(positions), range(positions)] = c.NO_CROSSING
     multicast = np.full((2, sets, cores, c.MULTICAST_COLUMNS), c.NO_ROUTE, np.int64)
@@ -214,33 +212,54 @@ def network_tables(machine: Machine, epoch: im.Epoch) -> Network:
         if isinstance(route, im.UnicastRoute):
             src, dst = position_number(machine, route.src), position_number(machine, route.dst)
             unicast[route.noc, src, dst] = len(rows) if route.hops else c.NO_CROSSING
-            rows += _chain(route, link_rows, len(rows))
+            rows += _chain(route, links, len(rows))
         else:
             core = machine.core_number[route.src]
             members = {machine.cores[m]: m for m in epoch.core_sets[route.targets].cores if m != core}
-            tree, depth = _tree(route, link_rows, members, len(rows))
+            tree, depth = _tree(route, links, members, len(rows))
             root = len(rows) if tree else c.NO_CROSSING
             multicast[route.noc, route.targets, core] = (root, len(members), depth)
             rows += tree
+    trees = table(rows, c.TREE_COLUMNS)
+    ordered, row_of = links.in_order()
+    trees[: len(rows), 0] = row_of[trees[: len(rows), 0]]
     return Network(
         unicast=unicast.reshape(-1),
         multicast=multicast.reshape(-1, c.MULTICAST_COLUMNS),
-        trees=table(rows, c.TREE_COLUMNS),
-        links=links,
+        trees=trees,
+        links=ordered,
         ports=6 * positions,
     )
 
 
-def _chain(route: im.UnicastRoute, links: dict[tuple[int, Coord, Coord], int], first: int) -> list[tuple[int, ...]]:
+class _Links:
+    """Numbers the links that routes cross, each looked up once per crossing: hashing them is what takes the time."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[tuple[int, Coord, Coord], int] = {}
+
+    def number(self, noc: int, hop: im.Hop) -> int:
+        """The link's number in the order of first use."""
+        return self._numbers.setdefault((noc, hop.src, hop.dst), len(self._numbers))
+
+    def in_order(self) -> tuple[tuple[tuple[int, Coord, Coord], ...], Table]:
+        """The links sorted, and the row of each number among them."""
+        ordered = tuple(sorted(self._numbers))
+        rows = np.zeros(max(1, len(ordered)), np.int64)
+        for row, link in enumerate(ordered):
+            rows[self._numbers[link]] = row
+        return ordered, rows
+
+
+def _chain(route: im.UnicastRoute, links: _Links, first: int) -> list[tuple[int, ...]]:
     last = len(route.hops) - 1
     return [
-        (links[route.noc, hop.src, hop.dst], -1 if i == last else first + i + 1, -1, -1)
-        for i, hop in enumerate(route.hops)
+        (links.number(route.noc, hop), -1 if i == last else first + i + 1, -1, -1) for i, hop in enumerate(route.hops)
     ]
 
 
 def _tree(
-    route: im.MulticastRoute, links: dict[tuple[int, Coord, Coord], int], members: dict[Coord, int], first: int
+    route: im.MulticastRoute, links: _Links, members: dict[Coord, int], first: int
 ) -> tuple[list[tuple[int, ...]], int]:
     """Rows of a tree and its depth up to the farthest member."""
     child: dict[Coord, int] = {}
@@ -253,7 +272,7 @@ def _tree(
     for hop in route.hops:
         depth[hop.dst] = depth[hop.src] + 1
     rows: list[tuple[int, ...]] = [
-        (links[route.noc, hop.src, hop.dst], child.get(hop.dst, -1), sibling[i], members.get(hop.dst, -1))
+        (links.number(route.noc, hop), child.get(hop.dst, -1), sibling[i], members.get(hop.dst, -1))
         for i, hop in enumerate(route.hops)
     ]
     return rows, max((depth[coord] for coord in members if coord in depth), default=0)
