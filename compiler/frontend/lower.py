@@ -1,11 +1,10 @@
 """Lower a program of a module to a tensor graph, every call written out."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from compiler.diagnostics import Diagnostic, DiagnosticError, Label, Span
 from compiler.frontend import ast
-from compiler.frontend.affine import Affine, affine, is_computed, room, unbound
 from compiler.frontend.arranging import split
 from compiler.frontend.calls import call_builtin, misplaced
 from compiler.frontend.catalog import BUILTINS, CONSTANTS, SCAN, SINGLE_RESULT, SPLIT
@@ -13,18 +12,19 @@ from compiler.frontend.context import MAX_LEVELS, MAX_STATEMENTS, Context, did_y
 from compiler.frontend.contraction import matmul, reduce_product
 from compiler.frontend.control import failed_assertion, loop_range, truth, unassigned
 from compiler.frontend.elementwise import convert, elementwise
+from compiler.frontend.frames import Frame, Scope
 from compiler.frontend.hints import hint_of
 from compiler.frontend.library import library, reachable, visible
-from compiler.frontend.options import extent_of, integer, tensor_operand
+from compiler.frontend.options import extent_of, tensor_operand
 from compiler.frontend.recurrence import scan
 from compiler.frontend.reduction import REDUCTIONS, Fold, check_indices, reduce
-from compiler.frontend.shapes import Bounds, Item, Rest, bind, collect, settle, subscript, transpose
+from compiler.frontend.shapes import Rest, collect, settle, transpose
 from compiler.frontend.signature import Signature
-from compiler.frontend.taking import take_along
+from compiler.frontend.subscripts import Subscripts
 from compiler.frontend.values import Index, Number, Operand, Poisoned, Tensor, Value
 from compiler.ir import State, TensorGraph, TensorType
 from compiler.ir.builder import GraphBuilder
-from compiler.numerics import DType, ScalarOp
+from compiler.numerics import ScalarOp
 
 MAX_ERRORS = 20
 _UNARY = {ast.UnaryOperator.NEG: ScalarOp.NEG, ast.UnaryOperator.NOT: ScalarOp.NOT}
@@ -93,37 +93,6 @@ def _dims(module: ast.Module, ctx: Context, sizes: Mapping[str, int]) -> dict[st
     return values
 
 
-def _is_tensor(item: Item | Operand) -> bool:
-    return isinstance(item, Operand)
-
-
-def _rebinds(node: ast.Item, name: str) -> bool:
-    return isinstance(node, ast.Reduction) and any(index.text == name for index in node.indices)
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """What the definitions of one file see outside of themselves."""
-
-    functions: Mapping[str, ast.Function]
-    dims: Mapping[str, int]
-
-    def constants(self) -> dict[str, Value | None]:
-        return {name: Number(value) for name, value in (CONSTANTS | dict(self.dims)).items()}
-
-
-@dataclass(slots=True)
-class Frame:
-    """The names that one body sees; a value of None is one whose statement is wrong."""
-
-    scope: Scope
-    values: dict[str, Value | None] = field(default_factory=dict)
-    indices: dict[str, Index] = field(default_factory=dict)
-    dtypes: Mapping[str, DType] = field(default_factory=dict)
-    scopes: dict[Index, ast.Expression] = field(default_factory=dict)
-    """Where each index can be subscripted with: the right side of its statement or the body of its reduction."""
-
-
 class Lowering:
     """Walks the statements of one program and of the functions that it calls."""
 
@@ -132,6 +101,7 @@ class Lowering:
         self.scopes = scopes
         """By the name of the source."""
         self.problems: list[Diagnostic] = []
+        self.subscripts = Subscripts(ctx, self.operand)
 
     def program(self, program: ast.Program) -> None:
         scope = self.scopes[program.span.source]
@@ -322,7 +292,7 @@ class Lowering:
             case ast.Call():
                 return self.single(node, frame)
             case ast.Subscript(base, items, span):
-                return self.subscript(base, items, node, frame)
+                return self.subscripts.value(base, items, node, frame)
             case ast.Attribute(base, _, span):
                 return transpose(self.ctx, tensor_operand(self.ctx, ".T", self.operand(base, frame)), None, span)
             case ast.Reduction():
@@ -343,59 +313,11 @@ class Lowering:
     def index_value(self, index: Index, node: ast.Name, frame: Frame) -> Tensor:
         """The index itself as an i32; its extent must follow from a subscript of a named tensor."""
         if index.extent is None:
-            self.find_extent(index, frame)
+            self.subscripts.find_extent(index, frame)
         if index.extent is None:
             check_indices(self.ctx, [index], (), "beside its use as a value")
         id = self.ctx.builder.iota((index.extent or 1,), 0, self.ctx.span(node.span))
         return self.ctx.tensor(id, (index,))
-
-    def find_extent(self, index: Index, frame: Frame, *, in_sums: bool = True) -> None:
-        """Bind `index` to the first axis that it subscripts alone, else as far as all sums that it stands in allow."""
-        rooms: list[tuple[int, Span]] = []
-        for item, extent in self.subscripts(index, frame):
-            if isinstance(item, ast.Name) and item.text == index.name:
-                bind(self.ctx, index, extent, item.span)
-                return
-            if in_sums and is_computed(item, {index.name: index}):
-                rooms += self.room(index, item, extent, frame)
-        if rooms:
-            bind(self.ctx, index, *min(rooms, key=lambda found: found[0]))
-
-    def subscripts(self, index: Index, frame: Frame) -> Iterator[tuple[ast.Item, int]]:
-        """What stands for each axis of known extent of named tensors, where `index` can be used."""
-        for node in ast.walk(frame.scopes[index], lambda node: not _rebinds(node, index.name)):
-            if not isinstance(node, ast.Subscript) or not isinstance(node.base, ast.Name):
-                continue
-            value = frame.values.get(node.base.text)
-            rest = [isinstance(item, ast.Rest) for item in node.items]
-            for number, item in enumerate(node.items):
-                axis = number - len(node.items) if any(rest[:number]) else number
-                if isinstance(value, Tensor) and -value.rank <= axis < value.rank:
-                    yield item, value.shape[axis]
-
-    def room(self, index: Index, item: ast.Item, extent: int, frame: Frame) -> list[tuple[int, Span]]:
-        """How far `index` can run in a sum all of whose other indices are known; nothing if they are not."""
-        assert isinstance(item, ast.Binary | ast.Unary)
-        names = {part.text for part in ast.walk(item) if isinstance(part, ast.Name)}
-        known = all(name in frame.values or name in frame.indices for name in names)
-        found = self.affine(item, frame) if known else None
-        if found is None or index not in found.indices:
-            return []
-        for other in unbound(found):
-            if other is not index:
-                self.find_extent(other, frame, in_sums=False)
-        if unbound(found) != [index]:
-            return []
-        return [(fits, item.span)] if (fits := room(found, index, extent)) > 0 else []
-
-    def affine(self, node: ast.Expression, frame: Frame) -> Affine | None:
-        """A subscript as a sum of multiples of indices, or None."""
-
-        def number(part: ast.Expression) -> int | None:
-            operand = self.operand(part, frame)
-            return None if isinstance(operand.value, Tensor) else integer(self.ctx, operand, "a factor in a subscript")
-
-        return affine(node, frame.indices, number)
 
     def binary(self, node: ast.Binary, frame: Frame) -> Value:
         """Operators from the left, in a loop: a chain may be long."""
@@ -410,42 +332,6 @@ class Lowering:
             else:
                 left = Operand(elementwise(self.ctx, _BINARY[step.op], [left, right], step.span), step.span)
         return left.value
-
-    def subscript(self, base: ast.Expression, items: Sequence[ast.Item], node: ast.Subscript, frame: Frame) -> Tensor:
-        operand = tensor_operand(self.ctx, "[]", self.operand(base, frame))
-        found = [self.item(item, frame) for item in items]
-        chosen = [(Index("", (self.ctx.next_order(), 0), i.span, reduced=True), i) for i in found if _is_tensor(i)]
-        for index, item in chosen:
-            found[found.index(item)] = Item(index, item.span)
-        value = subscript(self.ctx, operand, [i for i in found if isinstance(i, Item)], node.span)
-        for index, by in chosen:
-            assert isinstance(by, Operand)
-            value = take_along(self.ctx, Operand(value, node.span), index, by, node.span)
-        return value
-
-    def item(self, node: ast.Item, frame: Frame) -> Item | Operand:
-        """A subscript; one that depends on data is an operand."""
-        match node:
-            case ast.Rest():
-                return Item(Rest(), node.span)
-            case ast.SliceItem(start, stop, step):
-                parts = (self.bound(part, frame) if part is not None else None for part in (start, stop, step))
-                return Item(Bounds(*parts), node.span)
-            case ast.Name(text) if text in frame.indices:
-                return Item(frame.indices[text], node.span)
-        if is_computed(node, frame.indices) and (found := self.affine(node, frame)) is not None:
-            for index in unbound(found):
-                self.find_extent(index, frame, in_sums=False)
-            for index in unbound(found):
-                self.find_extent(index, frame)
-            return Item(found, node.span)
-        operand = self.operand(node, frame)
-        if isinstance(operand.value, Tensor):
-            return operand
-        return Item(integer(self.ctx, operand, "a subscript"), node.span)
-
-    def bound(self, node: ast.Expression, frame: Frame) -> int:
-        return integer(self.ctx, self.operand(node, frame), "a bound of a slice")
 
     def extent(self, node: ast.Expression, frame: Frame) -> int:
         return extent_of(self.ctx, self.operand(node, frame))
