@@ -10,8 +10,8 @@ import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, dataclass
-from hashlib import sha256
 from typing import TypeAlias
+from zlib import crc32
 
 
 class Token(str):
@@ -233,4 +233,5 @@ def read_tables(text: str, syntax: str) -> Tables | None:
 
 
 def _digest(syntax: str) -> str:
-    return sha256(syntax.encode()).hexdigest()
+    """Enough to tell that a grammar was changed; a real hash takes longer to load than the tables."""
+    return f"{len(syntax)}-{crc32(syntax.encode()):08x}"

@@ -1,7 +1,6 @@
 """From arguments to exit code: dispatch, and the one place where errors become text."""
 
 import sys
-import traceback
 from argparse import Namespace
 from collections.abc import Sequence
 from importlib import import_module
@@ -64,5 +63,7 @@ def _dispatch(words: list[str], terminal: Terminal) -> int:
 
 
 def _place(error: Exception) -> str:
+    import traceback  # takes as long to load as all the rest
+
     frames = traceback.extract_tb(error.__traceback__)
     return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "unknown place"

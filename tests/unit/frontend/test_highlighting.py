@@ -93,8 +93,7 @@ def tokens(text: str) -> Iterator[tuple[str, str]]:
 @pytest.mark.parametrize("name", TEXTS)
 def test_editors_see_the_tokens_of_the_compiler(name: str) -> None:
     text = TEXTS[name]
-    colored = text
-    marks = [scope for line in colored.split("\n") for scope in [*scopes(line), ""]]
+    marks = [scope for line in text.split("\n") for scope in [*scopes(line), ""]]
     position = 0
     for kind, part in tokens(text):
         position = text.index(part, position)

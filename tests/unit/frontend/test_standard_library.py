@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 import grammar
 from compiler.frontend import load, lower
 from compiler.frontend.library import library
+from compiler.frontend.names import check
 from runtime.reference import evaluate
 
 Double = NDArray[np.float64]
@@ -195,3 +196,7 @@ def test_a_function_of_the_file_takes_the_place_of_the_librarys() -> None:
     text = "fn relu(x: f32) -> f32 { return x + 1 }\nprogram t(x: input f32) -> f32 { return relu(x) }"
     (value,) = evaluate(lower(load(text, "t.mesh"), None, {}), {"x": np.asarray(-3, np.float32)}).values()
     assert value == -2
+
+
+def test_names_of_the_library_are_in_order() -> None:
+    assert check(library(), {}) == []
