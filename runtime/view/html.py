@@ -25,7 +25,7 @@ SCRIPTS = (
 )
 """The parts of the script, in order; they share one scope."""
 
-_PAGE = """<!DOCTYPE html>
+_FRAME = """<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -38,7 +38,12 @@ _PAGE = """<!DOCTYPE html>
 </style>
 </head>
 <body>
-<noscript><p>This report is drawn by the script inside it. Scripts are switched off in this browser.</p></noscript>
+{body}
+</body>
+</html>
+"""
+
+_REPORT = """<noscript><p>The script inside this report draws it, but scripts are switched off in this browser.</p></noscript>
 {body}
 <script type="application/gzip+base64" id="data">{data}</script>
 <script>
@@ -46,10 +51,7 @@ _PAGE = """<!DOCTYPE html>
 "use strict";
 {script}
 }})();
-</script>
-</body>
-</html>
-"""
+</script>"""
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data: blob:"
 """Nothing may be fetched from anywhere."""
@@ -62,15 +64,14 @@ def asset(name: str) -> str:
 
 def report_page(title: str, content: Mapping[str, Any]) -> str:
     """The page that shows `content`, a `document`."""
-    parts = "\n".join(asset(f"{name}.js") for name in SCRIPTS)
-    return page(title, asset("report.html"), pack(content), parts)
+    script = "\n".join(asset(f"{name}.js") for name in SCRIPTS)
+    body = _REPORT.format(body=asset("report.html"), data=pack(content), script=script)
+    return frame(title, body, asset("report.css"))
 
 
-def page(title: str, body: str, data: str, script: str) -> str:
-    """A page of the common frame."""
-    return _PAGE.format(
-        policy=POLICY, title=html.escape(title), style=asset("report.css"), body=body, data=data, script=script
-    )
+def frame(title: str, body: str, style: str) -> str:
+    """A page that fetches nothing."""
+    return _FRAME.format(policy=POLICY, title=html.escape(title), style=style, body=body)
 
 
 def pack(content: Mapping[str, Any]) -> str:

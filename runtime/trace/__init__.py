@@ -1,0 +1,1 @@
+"""A recorded run in formats that other tools read."""
