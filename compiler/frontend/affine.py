@@ -56,6 +56,8 @@ def affine(
             return Affine(0).plus(inner, -1) if inner is not None else None
         case ast.Binary(op) if op in _OPERATORS:
             return _chain(node, indices, number)
+    if any(isinstance(part, ast.Name) and part.text in indices for part in ast.walk(node)):
+        return None
     value = number(node)
     return Affine(value) if value is not None else None
 
