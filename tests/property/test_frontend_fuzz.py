@@ -6,10 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import grammar
-from compiler.diagnostics import DiagnosticError
+from compiler.diagnostics import DiagnosticError, Source
 from compiler.diagnostics.render import render
 from compiler.frontend import load, lower
 from compiler.frontend.catalog import BUILTINS
+from compiler.frontend.format import format_text
+from compiler.frontend.lint import lint
 from compiler.ir.verify import verify
 
 SEEDS = [
@@ -79,6 +81,9 @@ TOKENS = [
 def survives(text: str) -> None:
     try:
         module = load(text, "t.mesh")
+        lint(module)
+        neat = format_text(module.source)
+        assert format_text(Source("t.mesh", neat)) == neat
         for program in module.programs:
             verify(lower(module, program.name.text, {}))
     except DiagnosticError as error:

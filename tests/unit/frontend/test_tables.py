@@ -1,5 +1,7 @@
 """The stored tables are those of the grammar, and what they parse is what lark parses."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,7 +43,7 @@ WORDS = [
         '"text"',
         "\n",
         "\n",
-        *"input weight return assert not and x + - * @ == = ( ) [ ] , : .T ... 1 .5 true".split(),
+        *re.findall(r"\S+", "input weight return assert not and x + - * @ == = ( ) [ ] , : .T ... 1 .5 true"),
     ),
 ]
 BODIES = [
