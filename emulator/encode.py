@@ -6,12 +6,13 @@ integers. Costs come from `compiler.target.costs`, the table that the compiler's
 
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias, cast
 
 import numpy as np
 
 from compiler.numerics import DType
+from compiler.numerics.fidelity import LEFT_LOW_BITS, RIGHT_LOW_BITS, Part
 from compiler.program import image as im
 from compiler.program import instructions as ins
 from compiler.target.costs import ComputeCost, fill_cost, map_cost, matmul_cost, pack_cost, reduce_cost
@@ -108,20 +109,26 @@ class Encoder:
         return (c.OP_FILL, *_costs(fill_cost(self.machine)), i.dst, bit_pattern(i.value, i.dtype))
 
     def matmul(self, i: ins.Matmul) -> Row:
-        cost = matmul_cost(self.machine, i.dtype, i.rows, i.columns, i.inner)
+        phases = i.part_a.phases * i.part_b.phases
+        cost = matmul_cost(self.machine, i.dtype, i.rows, i.columns, i.inner, phases)
         a_offset, b_offset = self.code.affine(i.a_offset), self.code.affine(i.b_offset)
         left = (i.a, a_offset, i.a_row, i.a_inner)
         right = (i.b, b_offset, i.b_inner, i.b_column)
         product = self.code.kernel(MatmulKernel(i.dtype))
-        unpack = (self._unpack(i.dtype, i.transpose_a), self._unpack(i.dtype, i.transpose_b))
+        unpack = (
+            self._unpack(UnpackKernel(i.dtype, i.transpose_a, i.part_a, LEFT_LOW_BITS)),
+            self._unpack(UnpackKernel(i.dtype, i.transpose_b, i.part_b, RIGHT_LOW_BITS)),
+        )
         extents = (i.rows, i.columns, i.inner, int(i.clear))
         return (c.OP_MATMUL, *_costs(cost), i.dst, *left, *right, *extents, product, *unpack)
 
-    def _unpack(self, dtype: DType, transpose: bool) -> int:
+    def _unpack(self, request: UnpackKernel) -> int:
         """The kernel that makes a page ready for a product, -1 if it can be used as it lies in L1."""
-        if dtype is not DType.BF16 and not transpose:
+        if request.dtype is not DType.BF16 and not request.transpose:
             return -1
-        return self.code.kernel(UnpackKernel(dtype, transpose))
+        if request.part is Part.WHOLE:
+            request = replace(request, low_bits=0)
+        return self.code.kernel(request)
 
     def map(self, i: ins.Map) -> Row:
         kernel = self.image.kernels[i.kernel]

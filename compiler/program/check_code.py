@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from math import prod
 
 from compiler.numerics import DType, TileGrid
+from compiler.numerics.fidelity import Part
 from compiler.program.image import CircularBuffer, Code, CoreProgram, DramPlace, Epoch, Image, Role, ShardPlace, Tensor
 from compiler.program.instructions import (
     MAX_LOOP_DEPTH,
@@ -279,6 +280,8 @@ class _Check:
         yield from self.registers(at.dst, at.rows * at.columns)
         if at.dtype not in MATMUL_DTYPES:
             yield f"{at.dtype.value} is not multiplied"
+        if at.dtype is not DType.BF16 and (at.part_a, at.part_b) != (Part.WHOLE, Part.WHOLE):
+            yield f"parts of {at.dtype.value} are not multiplied"
         left = _reach((at.rows, at.a_row), (at.inner, at.a_inner))
         right = _reach((at.inner, at.b_inner), (at.columns, at.b_column))
         yield from self.page_of(at.a, at.a_offset, False, at.dtype, left)

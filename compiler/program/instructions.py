@@ -27,6 +27,7 @@ from enum import Enum
 from typing import TypeAlias
 
 from compiler.numerics import DType
+from compiler.numerics.fidelity import Part
 
 
 class Thread(Enum):
@@ -187,7 +188,8 @@ class Matmul:
     Tile `(i, k)` of the left block is page `a_offset + i * a_row + k * a_inner` of cb `a`; tile `(k, j)` of the right
     block is page `b_offset + k * b_inner + j * b_column` of cb `b`. With `transpose_a`, `transpose_b` each tile is
     transposed as it is unpacked. `dtype` is that of both cbs; bf16 and f32 accumulate in f32, in the order of `k` from
-    tile to tile and of the elements inside a tile, i32 wraps.
+    tile to tile and of the elements inside a tile, i32 wraps. Of bf16 operands only `part_a` of the left and
+    `part_b` of the right one are multiplied, see `compiler.numerics.fidelity`.
     """
 
     dst: int
@@ -206,6 +208,8 @@ class Matmul:
     transpose_a: bool
     transpose_b: bool
     clear: bool
+    part_a: Part = Part.WHOLE
+    part_b: Part = Part.WHOLE
 
 
 @dataclass(frozen=True, slots=True)

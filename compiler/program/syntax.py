@@ -14,6 +14,7 @@ from string import Formatter
 from typing import Any, get_type_hints
 
 from compiler.numerics import DType
+from compiler.numerics.fidelity import Part
 from compiler.program.instructions import (
     Affine,
     Await,
@@ -59,8 +60,8 @@ TEMPLATES: Mapping[type[Instruction], str] = {
     Fill: "fill d{dst} {dtype} {value}",
     Matmul: (
         "matmul d{dst} {dtype} {rows}x{columns}x{inner}, "
-        "cb{a}[{a_offset}; {a_row}, {a_inner}]{transpose_a:^T}, "
-        "cb{b}[{b_offset}; {b_inner}, {b_column}]{transpose_b:^T}{clear: clear}"
+        "cb{a}[{a_offset}; {a_row}, {a_inner}]{transpose_a:^T}{part_a}, "
+        "cb{b}[{b_offset}; {b_inner}, {b_column}]{transpose_b:^T}{part_b}{clear: clear}"
     ),
     Map: "map d{dst}, kernel{kernel}({operands})",
     Reduce: "reduce d{dst}, d{source}, {combine} {dtype} {axis}{mask}",
@@ -152,6 +153,10 @@ def _enum(cls: type[Enum]) -> _Form:
     return _Form(r"(\w+)", lambda value: str(value.value), members.get)
 
 
+def _show_part(part: Part) -> str:
+    return "" if part is Part.WHOLE else f" {part.value}"
+
+
 def _show_operand(operand: CbTile | DstTile) -> str:
     return f"d{operand.index}" if isinstance(operand, DstTile) else f"cb{operand.cb}[{format_affine(operand.offset)}]"
 
@@ -192,6 +197,7 @@ _FORMS: Mapping[Any, _Form] = {
     float | int: _Form(r"([-+.\w]+)", format_number, parse_number),
     Affine: _Form(f"({_AFFINE})", format_affine, parse_affine),
     DType: _enum(DType),
+    Part: _Form("( high| low)?", _show_part, lambda text: Part(text.strip() or Part.WHOLE.value)),
     Combine: _enum(Combine),
     ReduceAxis: _enum(ReduceAxis),
     Mask: _Form(f"({_MASK})", _show_mask, _read_mask),

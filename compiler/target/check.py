@@ -28,7 +28,7 @@ _MAY_BE_ZERO = frozenset(
         *("hop", "niu", "read_issue", "write_issue", "atomic_issue", "read_overhead", "write_overhead"),
         *("packet_gap", "read_packet_gap", "multicast_reserve_per_hop", "multicast_reserve_base"),
         *("vector_load_store", "access", "request_spacing", "cb_op", "semaphore_poll", "loop", "copy_word", "launch"),
-        *("semaphores", "l1_reserved_bytes", "instruction"),
+        *("semaphores", "l1_reserved_bytes", "instruction", "fidelity_phase"),
     }
 )
 
@@ -143,6 +143,9 @@ def _tables(machine: Machine) -> Iterator[str]:
     for dtype in MATMUL_DTYPES:
         if machine.compute.matmul.get(dtype, 0) <= 0:
             yield f"`compute.matmul.{dtype.value}` is missing or not positive"
+    saved = 3 * machine.compute.fidelity_phase
+    if saved >= machine.compute.matmul.get(DType.BF16, saved + 1):
+        yield f"three of `compute.fidelity_phase` are {saved}, no less than `compute.matmul.bf16`"
     for op in ScalarOp:
         if op not in UNTIMED and machine.compute.vector.get(op, 0) <= 0:
             yield f"`compute.vector.{op.value}` is missing or not positive"

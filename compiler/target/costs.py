@@ -45,13 +45,20 @@ def flits(machine: Machine, nbytes: int) -> int:
     return -(-nbytes // machine.noc.flit_bytes) + packets(machine, nbytes)
 
 
-def matmul_cost(machine: Machine, dtype: DType, rows: int, columns: int, inner: int) -> ComputeCost:
-    """`Matmul` of a `rows x inner` by an `inner x columns` block of tiles."""
+ALL_PHASES = 4
+"""Of a product of whole bf16 operands."""
+
+
+def matmul_cost(
+    machine: Machine, dtype: DType, rows: int, columns: int, inner: int, phases: int = ALL_PHASES
+) -> ComputeCost:
+    """`Matmul` of a `rows x inner` by an `inner x columns` block of tiles; only bf16 has fewer than all phases."""
     products = rows * columns * inner
+    product = machine.compute.matmul[dtype] - (ALL_PHASES - phases) * machine.compute.fidelity_phase
     loads = (min(rows, columns) + rows * columns) * inner
     return ComputeCost(
         unpack=_transfer(loads * page_bytes(dtype), machine.compute.unpack_bytes),
-        math=max(products * machine.compute.matmul[dtype], machine.compute.instruction),
+        math=max(products * product, machine.compute.instruction),
     )
 
 

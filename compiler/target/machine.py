@@ -79,13 +79,15 @@ class NocTiming:
 class ComputeTiming:
     """The data path of a core, in cycles per 32 x 32 tile unless said otherwise.
 
-    `matmul[dtype]` is one tile product; `vector[op]` one pass of the vector unit for a scalar operation;
-    `vector_load_store` the load and store around a fused expression; `reduce` one tile reduced into a register.
-    `unpack_bytes` and `pack_bytes` are bytes per cycle between L1 and registers; `instruction` is the least time
-    between two compute instructions. `dst_tiles` 32-bit tiles of destination registers can be held at one time.
+    `matmul[dtype]` is one tile product, of bf16 with all four phases; `fidelity_phase` is what one phase takes of
+    it; `vector[op]` one pass of the vector unit for a scalar operation; `vector_load_store` the load and store
+    around a fused expression; `reduce` one tile reduced into a register. `unpack_bytes` and `pack_bytes` are bytes
+    per cycle between L1 and registers; `instruction` is the least time between two compute instructions. `dst_tiles`
+    32-bit tiles of destination registers can be held at one time.
     """
 
     matmul: Mapping[DType, int]
+    fidelity_phase: int
     vector: Mapping[ScalarOp, int]
     vector_load_store: int
     reduce: int

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from compiler.numerics import DType
+from compiler.numerics.fidelity import Part
 from compiler.program.image import Kernel
 from compiler.program.instructions import Combine, ReduceAxis
 
@@ -17,10 +18,15 @@ class MatmulKernel:
 
 @dataclass(frozen=True, slots=True)
 class UnpackKernel:
-    """A page as 32-bit elements, transposed or not: (target, page)."""
+    """A page as 32-bit elements, transposed or not: (target, page).
+
+    Of bf16 elements only `part`, where the low part is `low_bits` bits.
+    """
 
     dtype: DType
     transpose: bool
+    part: Part = Part.WHOLE
+    low_bits: int = 0
 
 
 @dataclass(frozen=True, slots=True)

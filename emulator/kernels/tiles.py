@@ -6,6 +6,7 @@ from math import inf
 from llvmlite import ir
 
 from compiler.numerics import TILE, DType
+from compiler.numerics.fidelity import Part
 from compiler.program.instructions import Combine, ReduceAxis
 from emulator.kernels import arithmetic
 from emulator.kernels.lanes import (
@@ -50,8 +51,23 @@ def emit_unpack(module: ir.Module, name: str, request: UnpackKernel) -> None:
                 lanes = transposed(v, page, element, row, group)
             else:
                 lanes = load(builder, vector(element), page, element, place)
-            store(builder, from_stored(v, lanes, request.dtype, False), target, I32, place)
+            unpacked = from_stored(v, lanes, request.dtype, False)
+            store(builder, _part(v, unpacked, request.part, request.low_bits), target, I32, place)
     builder.ret_void()
+
+
+def _part(v: Lanes, bits: Value, part: Part, low_bits: int) -> Value:
+    """A part of bf16 values, given and returned as the bits of f32; as `compiler.numerics.fidelity.take_part`."""
+    if part is Part.WHOLE:
+        return bits
+    whole = v.bits(bits, F32)
+    cut = v.b.and_(v.bits(bits, I32), splat(I32, -1 << (16 + low_bits)))
+    nan = v.is_nan(whole)
+    if part is Part.HIGH:
+        return v.b.select(nan, v.bits(bits, I32), cut)
+    low = v.b.fsub(whole, v.bits(cut, F32))
+    endless = v.b.fcmp_unordered("une", v.b.fsub(whole, whole), splat(F32, 0.0))
+    return v.b.select(endless, splat(I32, 0), v.bits(low, I32))
 
 
 def emit_matmul(module: ir.Module, name: str, request: MatmulKernel, block: int) -> None:

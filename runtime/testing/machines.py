@@ -109,6 +109,7 @@ def _compute_timings() -> st.SearchStrategy[ComputeTiming]:
     return st.builds(
         ComputeTiming,
         matmul=_table(MATMUL_DTYPES),
+        fidelity_phase=st.just(0),
         vector=_table(timed),
         vector_load_store=_costs(),
         reduce=st.integers(1, 100),
