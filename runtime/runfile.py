@@ -4,10 +4,9 @@ The file is one JSON document. The image is in it, so that nothing else is neede
 """
 
 import base64
-import binascii
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +60,7 @@ def read_run(path: Path) -> RunFile:
         if document["version"] != VERSION:
             raise ValueError(f"it is of version {document['version']}, this is version {VERSION}")
         return _decoded(document)
-    except (KeyError, TypeError, ValueError, RecursionError, binascii.Error) as error:
+    except (KeyError, TypeError, ValueError, IndexError, RecursionError) as error:
         detail = f"`{error.args[0]}` is missing" if isinstance(error, KeyError) else str(error)
         raise _refusal(path, detail) from error
 
@@ -87,14 +86,15 @@ def _graph_document(graph: GraphRecord) -> dict[str, Any]:
         "source": print_graph(graph.source),
         "optimized": print_graph(graph.optimized),
         "passes": [asdict(step) for step in graph.passes],
+        "seed": graph.seed,
     }
 
 
 def _graph(document: Mapping[str, Any], image: Image) -> GraphRecord:
     source, optimized = (_parsed(document[name], image) for name in ("source", "optimized"))
-    return GraphRecord(source, optimized, tuple(PassStep(**step) for step in document["passes"]))
+    return GraphRecord(source, optimized, tuple(PassStep(**step) for step in document["passes"]), int(document["seed"]))
 
 
 def _parsed(text: str, image: Image) -> TensorGraph:
     graph = parse_graph(text)
-    return TensorGraph(graph.name, graph.ops, graph.outputs, image.sources)
+    return replace(graph, sources=image.sources)

@@ -114,8 +114,11 @@ class Session:
             )
         return self._declared[name]
 
-    def run(self) -> RunResult:
-        """Run on what was fed; raises E0520 when something was not, and `emulator.faults` when the machine stops."""
+    def run(self, *, record: bool = False) -> RunResult:
+        """Run on what was fed; with `record` the result also tells what happened when.
+
+        Raises E0520 when something was not fed, and `emulator.faults` when the machine stops.
+        """
         if self.missing:
             listed = ", ".join(f"`{t.name}` {t.dtype.value}{list(t.shape)}" for t in self.missing)
             raise bad_input(
@@ -123,7 +126,7 @@ class Session:
                 f"program `{self.image.name}` was not given {listed}",
                 helps=[f"on the command line: `--input {self.missing[0].name}=FILE.npy`, or `--input random` for all"],
             )
-        self._result = run(self.image, self.fed, self._kernel_cache)
+        self._result = run(self.image, self.fed, self._kernel_cache, record=record)
         self._kept |= {n: value for n, value in self._result.outputs.items() if n in self._states}
         return self._result
 

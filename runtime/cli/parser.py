@@ -1,6 +1,7 @@
 """The arguments of every command. Nothing here imports more than the standard library."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -10,10 +11,11 @@ from runtime.errors import bad_input, did_you_mean
 COMMANDS = {
     "compile": "compile a program to an image file, or print a stage of its compilation",
     "run": "run a program or an image on the emulated machine",
+    "view": "show an image or a run: a report in one HTML file, pictures, text, traces for other tools",
     "asm": "print an image as text, or assemble such a text",
     "check": "say what is wrong with programs, without compiling them",
     "fmt": "lay programs out, in place",
-    "explain": "explain the code of a message",
+    "explain": "explain the code of a message, or why a run took so long",
     "machines": "list the machines, or every constant of one with its source",
 }
 DEFAULT_MACHINE = "wormhole_n150"
@@ -132,6 +134,22 @@ def _run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", metavar="FILE", help="a safetensors file with the weights")
     parser.add_argument("--output", metavar="NAME=FILE", action="append", default=[], help="write an output as .npy")
     parser.add_argument("--check", action="store_true", help="compare with the NumPy reference")
+    parser.add_argument("--profile", metavar="RUN", help="keep the run in a .json file, for `view` and `explain`")
+
+
+def _view(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="an image, a run (.json), or a .mesh program, which is compiled")
+    parser.add_argument("-o", "--output", metavar="FILE", help="where to write (default: FILE.html)")
+    parser.add_argument("--profile", metavar="RUN", help="a run of the image")
+    parser.add_argument("--compare", metavar="OTHER", help="another image or run, side by side with the first")
+    parser.add_argument("--epoch", type=_seed, help="which epoch a picture or a text shows (default: the longest)")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--svg", choices=("mesh", "timeline", "memory", "graph"), help="write one picture")
+    form.add_argument("--text", action="store_true", help="print the mesh, the loads and the waits")
+    form.add_argument("--perfetto", action="store_true", help="write a trace that ui.perfetto.dev opens")
+    form.add_argument("--congestion", action="store_true", help="write a timeline for Tenstorrent's NoC visualizer")
+    form.add_argument("--csv", action="store_true", help="write tables into a folder")
+    _program_options(parser)
 
 
 def _asm(parser: argparse.ArgumentParser) -> None:
@@ -155,12 +173,18 @@ def _fmt(parser: argparse.ArgumentParser) -> None:
 
 
 def _explain(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("subject", metavar="CODE", help="the code of an error or a warning, such as E0301")
+    parser.add_argument(
+        "subject", metavar="CODE|RUN", help="the code of an error or a warning, such as E0301; or a run (.json)"
+    )
+    parser.add_argument(
+        "--try", dest="trial", action="store_true", help="of a run: compile the suggestions and run them"
+    )
 
 
 _CONFIGURED = {
     "compile": _compile,
     "run": _run,
+    "view": _view,
     "asm": _asm,
     "check": _check,
     "fmt": _fmt,
@@ -175,7 +199,7 @@ class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: Any, **__: Any) -> None:
         from importlib.metadata import version
 
-        parser._print_message(f"meshc {version('meshc')}\n")
+        sys.stdout.write(f"meshc {version('meshc')}\n")
         parser.exit()
 
 

@@ -16,6 +16,7 @@ from runtime.cli.progress import Progress
 from runtime.cli.source import lowered, open_module
 from runtime.cli.terminal import Terminal
 from runtime.errors import bad_input
+from runtime.view.graphs import GraphRecord, PassStep, pass_steps
 
 IMAGE_SUFFIX = ".mimg"
 
@@ -29,7 +30,14 @@ class Program:
     """As the source says it, before any pass."""
     compiled: Compiled | None = None
     compile_seconds: float | None = None
+    passes: tuple[PassStep, ...] = ()
     warnings: tuple[Diagnostic, ...] = ()
+
+    def record(self, seed: int) -> GraphRecord | None:
+        """What compilation did to the graph, if it was compiled here (with `seed`)."""
+        if self.graph is None or self.compiled is None:
+            return None
+        return GraphRecord(self.graph, self.compiled.graph, self.passes, seed)
 
 
 def open_program(arguments: Namespace, progress: Progress) -> Program:
@@ -45,8 +53,12 @@ def open_program(arguments: Namespace, progress: Progress) -> Program:
 def compile_source(arguments: Namespace, progress: Progress, observe: Observer | None = None) -> Program:
     """Compile `arguments.file` for the machine and with the sizes and the seed that the options name."""
 
+    sizes: list[tuple[str, int]] = []
+
     def observed(stage: str, value: object) -> None:
         progress.stage(f"compiling {arguments.file}: {stage}")
+        if isinstance(value, TensorGraph):
+            sizes.append((stage, len(value.ops)))
         if observe is not None:
             observe(stage, value)
 
@@ -55,8 +67,10 @@ def compile_source(arguments: Namespace, progress: Progress, observe: Observer |
     start = perf_counter()
     program = lowered(open_module(arguments.file, arguments), arguments.program, arguments)
     compiled = compile_graph(program.graph, machine, CompileOptions(seed=arguments.seed), observe=observed)
+    seconds = perf_counter() - start
     warnings = program.warnings + compiled.notes
-    return Program(compiled.image, program.graph, compiled, perf_counter() - start, warnings)
+    passes = pass_steps(len(program.graph.ops), sizes)
+    return Program(compiled.image, program.graph, compiled, seconds, passes, warnings)
 
 
 def show_warnings(program: Program, terminal: Terminal) -> None:

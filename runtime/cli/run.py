@@ -32,7 +32,9 @@ from runtime.feed import Array
 from runtime.files import replacing
 from runtime.reference import Comparison, compare, evaluate_with_bounds
 from runtime.report import report
+from runtime.runfile import RunFile, write_run
 from runtime.session import Session
+from runtime.view.model import Run
 
 
 def run(arguments: Namespace, terminal: Terminal) -> int:
@@ -69,10 +71,13 @@ def _run(arguments: Namespace, progress: Progress) -> Done:
     progress.stage(f"running {program.image.name} on {program.image.machine.name}")
     fed = dict(session.fed)
     start = perf_counter()
-    result = session.run()
+    result = session.run(record=arguments.profile is not None)
     seconds = perf_counter() - start
     for name, path in targets.items():
         _write(path, session.fetch(name))
+    if arguments.profile is not None:
+        graph = program.record(arguments.seed)
+        write_run(Path(arguments.profile), RunFile(program.image, Run(result.profile, result.recording), graph))
     comparisons: Mapping[str, Comparison] = {}
     if program.graph is not None and arguments.check:
         progress.stage("comparing with the reference")

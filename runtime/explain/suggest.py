@@ -4,7 +4,7 @@ A change is a value that can be applied: `recompile` compiles the program anew w
 checked.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from typing import TypeAlias
@@ -23,6 +23,8 @@ from runtime.explain.walk import Share
 from runtime.view.stages import StageView
 
 COUNT = 3
+LOOKS = 3
+"""Stages that are looked at for each kind of suggestion: a replay takes a while."""
 BUFFERS = 4
 LEAST = 0.01
 """Gains below this share of the makespan are not worth a suggestion."""
@@ -87,6 +89,12 @@ class Evidence:
     stages: tuple[StageView, ...]
     shares: tuple[Share, ...]
 
+    def worth_a_look(self, cycles: Callable[[Share], int]) -> list[Share]:
+        """The stages that have most cycles of a kind on the path, if these are worth a suggestion."""
+        least = LEAST * max(self.profile.makespan, 1)
+        ranked = sorted(self.shares, key=lambda share: (-cycles(share), share.stage))
+        return [share for share in ranked if cycles(share) >= least][:LOOKS]
+
     def saved(self, scales: Scales) -> int:
         return saved_cycles(self.image, self.profile, self.recording, scales)
 
@@ -103,10 +111,10 @@ def suggestions(evidence: Evidence) -> tuple[Suggestion, ...]:
 
 def _more_cores(evidence: Evidence) -> Iterator[Suggestion]:
     """Stages at work on the path that could be spread over more cores."""
-    for share in evidence.shares:
+    for share in evidence.worth_a_look(lambda share: share.work):
         stage = evidence.stages[share.stage]
         grid = _wider_grid(evidence, stage)
-        if not share.work or grid is None or not _has_own_statement(evidence, stage):
+        if grid is None or not _has_own_statement(evidence, stage):
             continue
         factor = len(stage.cores) / (grid[0] * grid[1])
         saved = evidence.saved(Scales(work={(stage.epoch, core): factor for core in stage.cores}))
@@ -146,7 +154,7 @@ def _splits(extent: int, ways: int) -> bool:
 
 def _more_room(evidence: Evidence) -> Iterator[Suggestion]:
     """Stages on the path whose loads wait for room in a buffer."""
-    for share in evidence.shares:
+    for share in evidence.worth_a_look(lambda share: share.cycles - share.work):
         stage = evidence.stages[share.stage]
         if 2 * stage.l1_bytes > evidence.image.machine.l1_available or not _has_own_statement(evidence, stage):
             continue

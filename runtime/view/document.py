@@ -14,7 +14,8 @@ from compiler.diagnostics import Span
 from compiler.program.image import Hop, Image, MulticastRoute, Route
 from compiler.target import Coord, Topology
 from emulator.profile import REASONS, THREAD_NAMES, EpochProfile
-from runtime.explain.critical import Segment, critical_path
+from runtime.explain.critical import Segment
+from runtime.explain.explanation import Explanation, explain
 from runtime.view.graphs import NodeView
 from runtime.view.lines import LineView
 from runtime.view.model import GraphView, RunView, ViewModel
@@ -225,7 +226,7 @@ def _run(model: ViewModel, view: RunView) -> dict[str, Any]:
     profile, report = view.run.profile, view.report
     first = profile.epochs[0].start if profile.epochs else 0
     recording = view.run.recording
-    path = critical_path(model.image, profile, recording) if recording is not None else ()
+    found = explain(model.image, profile, recording, model.stages) if recording is not None else None
     return {
         "makespan": report.makespan,
         "microseconds": report.microseconds,
@@ -244,7 +245,8 @@ def _run(model: ViewModel, view: RunView) -> dict[str, Any]:
         "threadNames": list(THREAD_NAMES),
         "epochs": [_epoch_run(model, epoch, first) for epoch in profile.epochs],
         "time": _time(model, view),
-        "critical": _critical(path),
+        "critical": _critical(found.path if found is not None else ()),
+        "explanation": _explanation(found, report.makespan) if found is not None else None,
     }
 
 
@@ -295,6 +297,20 @@ def _shares(amounts: Ints, whole: Ints) -> NDArray[np.uint8]:
 
 def _base64(table: NDArray[np.uint8]) -> str:
     return base64.b64encode(np.ascontiguousarray(table).tobytes()).decode()
+
+
+def _explanation(found: Explanation, makespan: int) -> dict[str, Any]:
+    def prediction(saved: int) -> str:
+        return f"{saved:,} cycles less ({saved / max(makespan, 1):.0%})"
+
+    return {
+        "sentence": found.sentence,
+        "walk": [{"text": step.text, "stage": step.stage} for step in found.walk],
+        "suggestions": [
+            {"title": each.title, "detail": each.detail, "prediction": prediction(each.saved), "stage": each.stage}
+            for each in found.suggestions
+        ],
+    }
 
 
 def _critical(path: Sequence[Segment]) -> list[list[Any]]:

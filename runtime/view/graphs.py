@@ -1,6 +1,6 @@
 """The tensor graph for showing: what each operation is, what became of it, and what each pass left."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from compiler.diagnostics import Span
@@ -29,6 +29,17 @@ class GraphRecord:
     source: TensorGraph
     optimized: TensorGraph
     passes: tuple[PassStep, ...]
+    seed: int = 0
+    """Of the placement."""
+
+
+def pass_steps(before: int, sizes: Iterable[tuple[str, int]]) -> tuple[PassStep, ...]:
+    """The steps from a graph of `before` operations by the names of passes and the operations that each left."""
+    steps = []
+    for name, after in sizes:
+        steps.append(PassStep(name, before, after))
+        before = after
+    return tuple(steps)
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,9 @@ _FRAME = """<!DOCTYPE html>
 </html>
 """
 
-_REPORT = """<noscript><p>The script inside this report draws it, but scripts are switched off in this browser.</p></noscript>
+_REPORT = """<noscript>
+<p>The script inside this report draws it, but scripts are switched off in this browser.</p>
+</noscript>
 {body}
 <script type="application/gzip+base64" id="data">{data}</script>
 <script>
