@@ -89,6 +89,15 @@ class Program:
         """Add a tensor that is fixed before the program runs."""
         return self._parameter(name, ast.Mode.WEIGHT, element, extents)
 
+    def state(self, name: str, element: str, *extents: int) -> "Value":
+        """Add a tensor that stays on the device between runs; `update` gives it another value."""
+        return self._parameter(name, ast.Mode.STATE, element, extents)
+
+    def update(self, state: "Value", value: "Value") -> None:
+        """Make `value` that of a state, from here on and in the next run."""
+        place = self._places.here()
+        self._body.append(ast.Assign((ast.Name(state.name, place),), value.node(place), place))
+
     def result(self, value: "Value", element: str, *extents: int, name: str | None = None) -> None:
         """Declare a result and its type; a single one is called `out` unless it is named."""
         place = self._places.here()

@@ -67,6 +67,7 @@ def _unused_names(item: Definition) -> Iterator[Diagnostic]:
     """Parameters, and names that a body assigns, of which no value is ever read."""
     nodes = list(_nodes(item))
     used = _names(nodes)
+    used |= {parameter.name.text for parameter in item.parameters if parameter.mode is ast.Mode.STATE}
     names = [("parameter", parameter.name) for parameter in item.parameters]
     names += [("name", target) for target in ast.targets(item.body)]
     said = set[str]()

@@ -65,6 +65,20 @@ def test_several_results_and_a_scalar() -> None:
     assert plain(p.graph()) == plain(lower(load(text, "t"), None, {}))
 
 
+def test_a_state_is_updated() -> None:
+    p = Program("p")
+    x, total = p.input("x", "f32", 4), p.state("total", "f32", 4)
+    before = total * 2
+    p.update(total, total + x)
+    p.result(before + total, "f32", 4)
+    text = """program p(x: input f32[4], total: state f32[4]) -> f32[4] {
+        before = total * 2
+        total = total + x
+        return before + total
+    }"""
+    assert plain(p.graph()) == plain(lower(load(text, "t"), None, {}))
+
+
 def test_functions_of_a_module() -> None:
     module = load("fn twice<T>(x: T[...]) -> T[...] { return 2 * x }", "lib.mesh")
     p = Program("p", module)

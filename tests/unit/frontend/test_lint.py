@@ -31,6 +31,7 @@ def warnings(text: str) -> list[str]:
         ("program p(x: input f32) -> f32 {\n  _y = x\n  return x\n}", []),
         ("fn f(x: f32) -> f32 { return x }\nprogram p(x: input f32) -> f32 { return x }", ["W0101 1:4"]),
         ("fn f(x: f32) -> f32 { return x }", []),
+        ("program p(x: input f32, last: state f32) -> f32 {\n  last = x\n  return x\n}", []),
         ("import lib\nprogram p(x: input f32) -> f32 { return x }", ["W0101 1:8"]),
         ("import lib\nprogram p(x: input f32) -> f32 { return twice(x) }", []),
         ("program p(x: input f32[4]) -> f32 {\n  for i in 0:4 { x = 2 * x }\n  return x[0]\n}", []),
