@@ -10,7 +10,15 @@ SLOW = {"lark", "llvmlite", "ml_dtypes", "networkx", "numba", "numpy", "rich", "
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["--version"], ["compile", "--help"], ["run", "--help"], ["asm", "--help"], ["machines", "--help"]],
+    [
+        ["--help"],
+        ["--version"],
+        ["compile", "--help"],
+        ["run", "--help"],
+        ["asm", "--help"],
+        ["machines", "--help"],
+        ["check", "--help"],
+    ],
     ids=" ".join,
 )
 def test_help_and_version_import_nothing_slow(arguments: list[str]) -> None:
