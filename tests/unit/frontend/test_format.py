@@ -115,6 +115,14 @@ def test_what_we_wrote_keeps_its_meaning(text: str) -> None:
     holds(text)
 
 
+@pytest.mark.parametrize(
+    "path", [*(ROOT / "examples").glob("*.mesh"), ROOT / "grammar" / "std.mesh"], ids=lambda p: p.name
+)
+def test_our_own_programs_are_laid_out(path: Path) -> None:
+    """If this fails, run `meshc fmt` on the file."""
+    assert formatted(path.read_text()) == path.read_text()
+
+
 def pieces(text: str) -> Iterator[str]:
     """The tokens, comments and line breaks of a text; blanks are left out."""
     for kind, part in scan(text):
