@@ -14,6 +14,7 @@ from compiler.codegen.code import CodeBuilder, Counter, Step, affine
 from compiler.codegen.frame import Frame
 from compiler.numerics import DType, Expr
 from compiler.numerics.expr import identity
+from compiler.numerics.fidelity import Part
 from compiler.partition.cost import register_block
 from compiler.partition.nest import Access, ContractBody, GatherBody, MapBody, ReduceBody
 from compiler.program.image import Code, Kernel, Operand, Spread
@@ -143,7 +144,7 @@ class _Writer:
         """
         frame = self.frame
         if not frame.partials:
-            self.code.emit(self.matmul(body, counters, [], self.rows, self.columns))
+            self.products(body, counters, [], self.rows, self.columns)
             return
         height, width = register_block(frame.machine, self.rows, self.columns)
         registers = range(height * width)
@@ -154,21 +155,37 @@ class _Writer:
                 self.map(identity(dtype), [(_REGISTER[dtype], CbTile(frame.partial_cb, affine(register)))], register)
             self.code.emit(Pop(frame.partial_cb, len(registers)))
             inner: list[Step] = [(frame.rank - 2, height, down), (frame.rank - 1, width, across)]
-            self.code.emit(self.matmul(body, counters, inner, height, width))
+            self.products(body, counters, inner, height, width)
             self.code.emit(Reserve(frame.partial_cb, len(registers)))
             for register in registers:
                 self.code.emit(Pack(register, frame.partial_cb, affine(register), accumulate=False, mask=None))
             self.code.emit(Push(frame.partial_cb, len(registers)))
+
+    def products(
+        self, body: ContractBody, counters: Sequence[Counter], inner: Sequence[Step], rows: int, columns: int
+    ) -> None:
+        """Multiply the block at `counters`, or the part of it that the loops `inner` pick.
+
+        Several passes are made tile by tile of the reduced axis, so that their order does not depend on the blocks.
+        """
+        last = len(self.frame.loops) - 1
+        depth = self.frame.loops[last].step
+        passes = body.fidelity.passes
+        with ExitStack() as stack:
+            if len(passes) > 1:
+                inner = [*inner, (last, 1, stack.enter_context(self.code.loop(depth)))]
+                depth = 1
+            for parts in passes:
+                self.code.emit(self.matmul(body, counters, inner, (rows, columns, depth), parts))
 
     def matmul(
         self,
         body: ContractBody,
         counters: Sequence[Counter],
         inner: Sequence[Step],
-        rows: int,
-        columns: int,
+        extents: tuple[int, int, int],
+        parts: tuple[Part, Part],
     ) -> Matmul:
-        """Multiply the block at `counters`, or the part of it that the loops `inner` pick."""
         frame = self.frame
         a, b = frame.local_strides(0), frame.local_strides(1)
         row, column, last = frame.rank - 2, frame.rank - 1, len(frame.loops) - 1
@@ -182,13 +199,15 @@ class _Writer:
             b_offset=frame.used_at(1, counters, {}, inner),
             b_inner=b[last],
             b_column=b[column],
-            rows=rows,
-            columns=columns,
-            inner=frame.loops[last].step,
+            rows=extents[0],
+            columns=extents[1],
+            inner=extents[2],
             dtype=body.dtype,
             transpose_a=body.transpose_a,
             transpose_b=body.transpose_b,
             clear=False,
+            part_a=parts[0],
+            part_b=parts[1],
         )
 
     def finish(self, counters: Sequence[Counter]) -> None:

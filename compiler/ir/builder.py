@@ -30,6 +30,7 @@ from compiler.ir.rules import accumulator, broadcast, letter_problems, reduced
 from compiler.ir.verify import name_problems, verify_operation
 from compiler.numerics import DType, Expr, ExprBuilder, ScalarOp
 from compiler.numerics.dtypes import round_to
+from compiler.numerics.fidelity import Fidelity
 
 
 class GraphBuilder:
@@ -97,7 +98,17 @@ class GraphBuilder:
         reduce = Reduce(kind, ordered, cast_expr(source.dtype, wide), cast_expr(wide, source.dtype))
         return self.add(reduce, (x,), TensorType(reduced(source.shape, ordered), source.dtype), span)
 
-    def contract(self, a: str, b: str, out: str, x: int, y: int, span: Span | None = None) -> int:
+    def contract(
+        self,
+        a: str,
+        b: str,
+        out: str,
+        x: int,
+        y: int,
+        span: Span | None = None,
+        *,
+        fidelity: Fidelity = Fidelity.HIFI4,
+    ) -> int:
         """Sum of products of `x` (axes `a`) and `y` (axes `b`), rounded once to their common element type."""
         for problem in letter_problems(a, b, out):
             raise InternalError(f"contract {a},{b}->{out}: {problem}")
@@ -105,7 +116,7 @@ class GraphBuilder:
         extents = dict(zip(a + b, left.shape + right.shape, strict=False))
         result = TensorType(tuple(extents.get(letter, 0) for letter in out), left.dtype)
         epilogue = cast_expr(accumulator(left.dtype), left.dtype)
-        return self.add(Contract(a, b, out, epilogue), (x, y), result, span)
+        return self.add(Contract(a, b, out, epilogue, fidelity), (x, y), result, span)
 
     def reshape(self, x: int, shape: Sequence[int], span: Span | None = None) -> int:
         return self.add(Reshape(), (x,), TensorType(tuple(shape), self._types[x].dtype), span)

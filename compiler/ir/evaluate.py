@@ -30,6 +30,7 @@ from compiler.ir.graph import (
 from compiler.ir.rules import broadcast
 from compiler.numerics import DType
 from compiler.numerics.evaluate import Array, cast, evaluate_expr
+from compiler.numerics.fidelity import LEFT_LOW_BITS, RIGHT_LOW_BITS, Part, take_part
 
 _COMBINE: Mapping[ReduceKind, Callable[..., Array]] = {
     ReduceKind.SUM: np.sum,
@@ -124,8 +125,16 @@ def contract(kind: Contract, a: Array, b: Array) -> Array:
     if a.dtype == np.int32:
         return product_sum(kind, a, b)
     with np.errstate(all="ignore"):
-        total = product_sum(kind, a.astype(np.float64), b.astype(np.float64))
+        total = np.zeros((), np.float64)
+        for left, right in kind.fidelity.passes:
+            x, y = part_of(a, left, LEFT_LOW_BITS), part_of(b, right, RIGHT_LOW_BITS)
+            total = total + product_sum(kind, x.astype(np.float64), y.astype(np.float64))
         return cast(_positive_zero(total), DType.F32)
+
+
+def part_of(values: Array, part: Part, low_bits: int) -> Array:
+    """What of bf16 values takes part in a product; of other types everything does."""
+    return values if part is Part.WHOLE else take_part(values.astype(np.float32), part, low_bits)
 
 
 def product_sum(kind: Contract, a: Array, b: Array) -> Array:

@@ -8,6 +8,7 @@ from typing import TypeAlias
 from compiler.diagnostics import Source, Span
 from compiler.ir.hints import Hint
 from compiler.numerics import DType, Expr
+from compiler.numerics.fidelity import Fidelity
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,7 @@ class Contract:
     `a` are `m` and the innermost summed index `k`, in either order; the last two of `b` are `k` and `n`, in either
     order. Any other letter of `out` stands in `a` or `b` or both; any other letter not in `out` is summed and stands
     in both. Inputs 0 and 1 have the same element type. The sum accumulates in f32 (floats) or i32.
+    Of bf16 inputs `fidelity` says how much is multiplied; other types know only the highest.
     `epilogue` maps `ARG 0`, the accumulated f32 or i32 value, and `ARG 1 + k`, input `2 + k` (of the result's rank,
     broadcast to the result), to the result's type.
     Matrix multiplication is `a="mk", b="kn", out="mn"`; scores of attention heads `a="hmk", b="hnk", out="hmn"`.
@@ -119,6 +121,7 @@ class Contract:
     b: str
     out: str
     epilogue: Expr
+    fidelity: Fidelity = Fidelity.HIFI4
     epilogue_span: Span | None = field(default=None, compare=False, repr=False)
     """As in `Reduce`."""
 

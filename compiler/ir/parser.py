@@ -36,6 +36,7 @@ from compiler.ir.rules import accumulator
 from compiler.ir.verify import graph_problems, operation_problems
 from compiler.numerics import DType, Expr, ExprBuilder, ScalarOp
 from compiler.numerics.expr_check import is_exact, result_dtype
+from compiler.numerics.fidelity import Fidelity
 
 _NESTING = 100
 _DTYPES = {dtype.value: dtype for dtype in DType}
@@ -210,6 +211,7 @@ class _Parser:
         return Reduce(_COMBINERS[word.text], axes, body, epilogue, len(inputs)), inputs + extra
 
     def contract(self) -> tuple[Contract, list[int]]:
+        fidelity = next((f for f in Fidelity if self.lexer.accept(f.value)), Fidelity.HIFI4)
         a = self.lexer.group("word", "axis letters").text
         self.lexer.expect(",")
         b = self.lexer.group("word", "axis letters").text
@@ -217,7 +219,7 @@ class _Parser:
         out = self.lexer.group("word", "axis letters").text
         inputs = self.values()
         epilogue, extra = self.epilogue(accumulator(self.dtype_of(inputs[0])))
-        return Contract(a, b, out, epilogue), inputs + extra
+        return Contract(a, b, out, epilogue, fidelity), inputs + extra
 
     def epilogue(self, combined: DType) -> tuple[Expr, list[int]]:
         self.lexer.expect("then")

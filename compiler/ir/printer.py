@@ -41,6 +41,7 @@ from compiler.ir.graph import (
 )
 from compiler.ir.hints import print_hint
 from compiler.numerics import DType, Expr, ScalarNode, ScalarOp
+from compiler.numerics.fidelity import Fidelity
 
 _INLINE_ELEMENTS = 16
 _NESTING = 16
@@ -107,7 +108,8 @@ def _kind(kind: Kind, inputs: tuple[int, ...], dtype: DType) -> str:
             return f"reduce {kind.kind.value} {list(kind.axes)} {body} {rest}"
         case Contract():
             rest = _epilogue(kind.epilogue, inputs[2:])
-            return f"contract {kind.a},{kind.b}->{kind.out} {_values(inputs[:2])} {rest}"
+            fidelity = "" if kind.fidelity is Fidelity.HIFI4 else f"{kind.fidelity.value} "
+            return f"contract {fidelity}{kind.a},{kind.b}->{kind.out} {_values(inputs[:2])} {rest}"
         case Reshape():
             return f"reshape {_values(inputs)}"
         case Transpose(perm):

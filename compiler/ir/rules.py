@@ -21,6 +21,7 @@ from compiler.ir.graph import (
 )
 from compiler.numerics import DType, Expr
 from compiler.numerics.expr_check import expr_problem
+from compiler.numerics.fidelity import Fidelity
 
 Shape = tuple[int, ...]
 
@@ -139,6 +140,8 @@ def _contract(kind: Contract, operands: Sequence[TensorType], result: TensorType
     a, b, *extra = operands
     if a.dtype is not b.dtype or a.dtype is DType.BOOL:
         yield f"operands of type {a.dtype.value} and {b.dtype.value}"
+    if kind.fidelity is not Fidelity.HIFI4 and a.dtype is not DType.BF16:
+        yield f"operands of type {a.dtype.value} with fidelity {kind.fidelity.value}, which is for bf16"
     letters = list(letter_problems(kind.a, kind.b, kind.out))
     if letters:
         yield letters[0]

@@ -34,8 +34,8 @@ def _math_cycles(machine: Machine, nest: Nest) -> int:
             return tiles * map_cost(machine, expr, ()).math
         case ReduceBody() as body:
             return space * (map_cost(machine, body.body, ()).math + reduce_cost(machine).math)
-        case ContractBody(dtype=dtype):
-            return space * matmul_cost(machine, dtype, 1, 1, 1).math
+        case ContractBody(dtype=dtype, fidelity=fidelity):
+            return space * matmul_cost(machine, dtype, 1, 1, 1, fidelity.phases).math
         case GatherBody():
             return 0
 

@@ -8,11 +8,12 @@ there.
 from dataclasses import dataclass, replace
 from math import ceil, prod
 
-from compiler.numerics import DType
+from compiler.numerics import TILE, DType, TileGrid
 from compiler.numerics.expr import identity
 from compiler.numerics.layout import page_bytes
 from compiler.partition.nest import ContractBody, GatherBody, MapBody, Nest, ReduceBody, Workload
 from compiler.partition.stages import Loop, Sharing, Stage, deliveries, has_partials, load_extents, loops
+from compiler.program.image import IndexMap
 from compiler.program.instructions import Thread
 from compiler.target import Machine
 from compiler.target.costs import (
@@ -76,7 +77,9 @@ def _products(machine: Machine, nest: Nest, body: ContractBody, nest_loops: tupl
     row, column = len(nest.out_dims) - 2, len(nest.out_dims) - 1
     rows, columns, inner = nest_loops[row].step, nest_loops[column].step, nest_loops[-1].step
     height, width = register_block(machine, rows, columns)
-    block = matmul_cost(machine, body.dtype, height, width, inner).times(rows // height * columns // width)
+    block = matmul_cost(machine, body.dtype, height, width, inner, body.fidelity.phases).times(
+        rows // height * columns // width
+    )
     if has_partials(machine, nest, nest_loops):
         reload = map_cost(machine, identity(DType.F32), (DType.F32,))
         # Unpack is at most one instruction ahead of math, so taking up a register block again hides nothing but itself.
@@ -103,6 +106,16 @@ def sharers(stage: Stage, sharing: Sharing) -> int:
     return {Sharing.NONE: 1, Sharing.ROW: columns, Sharing.COLUMN: rows, Sharing.ALL: rows * columns}[sharing]
 
 
+def _runs(index_map: IndexMap, source: tuple[int, ...]) -> int:
+    """About how many runs of elements side by side in a row of the source make up a page of the result."""
+    inner = max((d for d, radix in enumerate(index_map.digits) if radix > 1), default=0)
+    along = [row[inner : inner + 1] for row in index_map.steps]
+    side_by_side = bool(along) and along[-1] == (1,) and not any(any(step) for step in along[:-1])
+    rows = (index_map.digits[inner], *index_map.shape[-1:], *source[-1:]) if side_by_side else (1,)
+    length = min(TILE, *rows)
+    return -(-prod(index_map.shape) // (TileGrid(index_map.shape).pages * length))
+
+
 def estimate(machine: Machine, workload: Workload, stage: Stage) -> Estimate:
     """Return the estimate of a stage, from its first core."""
     nest = workload.nests[stage.nest]
@@ -111,7 +124,9 @@ def estimate(machine: Machine, workload: Workload, stage: Stage) -> Estimate:
     first = dram = 0
     if isinstance(nest.body, GatherBody):
         pages = prod(loop.count * loop.step for loop in nest_loops)
-        busy[Thread.READ] = pages * gather_cost(machine, workload.storages[nest.out].dtype, 32)
+        source = workload.storages[nest.operands[0].storage].shape
+        runs = _runs(nest.body.index_map, source)
+        busy[Thread.READ] = pages * gather_cost(machine, workload.storages[nest.out].dtype, runs)
         dram = workload.storages[nest.out].dtype.itemsize * prod(nest.shape)
     else:
         for access, plan in zip(nest.operands, stage.operands, strict=True):

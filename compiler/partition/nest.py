@@ -10,6 +10,7 @@ from typing import TypeAlias
 from compiler.diagnostics import Source, Span
 from compiler.ir.hints import Hint
 from compiler.numerics import DType, Expr, TileGrid
+from compiler.numerics.fidelity import Fidelity
 from compiler.program.image import IndexMap, Role, Spread
 from compiler.program.instructions import Combine, ReduceAxis
 
@@ -75,6 +76,7 @@ class ContractBody:
     transpose_a: bool
     transpose_b: bool
     epilogue: Expr
+    fidelity: Fidelity
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,7 +184,7 @@ class _Tiler:
             operands.append(Access(view.storage, tuple(strides)))
         operands += [self.broadcast(self.views[i], op.type.shape, len(summed)) for i in op.inputs[2:]]
         dtype = self.graph.ops[op.inputs[0]].type.dtype
-        body = ContractBody(dtype, kind.a[-1] != inner, kind.b[-1] == inner, kind.epilogue)
+        body = ContractBody(dtype, kind.a[-1] != inner, kind.b[-1] == inner, kind.epilogue, kind.fidelity)
         return self.emit(op, "contract", body, tuple(operands), tuple(extents[letter] for letter in summed))
 
     def reshape(self, op: Operation) -> _View:

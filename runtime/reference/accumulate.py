@@ -8,9 +8,10 @@ Whole numbers whose absolute values sum to less than 2**24 are exact in f32 in a
 import numpy as np
 
 from compiler.ir import Contract, ReduceKind
-from compiler.ir.evaluate import combine, contract, product_sum
+from compiler.ir.evaluate import combine, contract, part_of, product_sum
 from compiler.numerics import DType
 from compiler.numerics.evaluate import Array
+from compiler.numerics.fidelity import LEFT_LOW_BITS, RIGHT_LOW_BITS, Part, take_part
 from runtime.reference.enclosure import TINY, Enclosure, enclose, exact
 
 UNIT = 2.0**-24
@@ -87,18 +88,41 @@ def enclose_contract(kind: Contract, a: Enclosure, b: Enclosure) -> Enclosure:
     same = a.all_exact and b.all_exact
     if same and value.dtype == np.int32:
         return exact(value)
-    x, y = a.value.astype(np.float64), b.value.astype(np.float64)
+    centre, size, spread = (np.zeros((), np.float64) for _ in range(3))
     with np.errstate(all="ignore"):
-        centre = product_sum(kind, x, y)
-        far_x, far_y = np.abs(x) + a.radius, np.abs(y) + b.radius
-        size = product_sum(kind, far_x, far_y)
-        spread = 0.0 if same else product_sum(kind, far_x, b.radius) + product_sum(kind, a.radius, np.abs(y))
-        terms = _terms(kind, a.value.shape)
+        for left, right in kind.fidelity.passes:
+            part_a, part_b = _part(a, left, LEFT_LOW_BITS), _part(b, right, RIGHT_LOW_BITS)
+            x, y = part_a.value.astype(np.float64), part_b.value.astype(np.float64)
+            far_x, far_y = np.abs(x) + part_a.radius, np.abs(y) + part_b.radius
+            centre = centre + product_sum(kind, x, y)
+            size = size + product_sum(kind, far_x, far_y)
+            if not same:
+                spread = spread + product_sum(kind, far_x, part_b.radius) + product_sum(kind, part_a.radius, np.abs(y))
+        terms = _terms(kind, a.value.shape) * len(kind.fidelity.passes)
         exactly = value.dtype == np.int32
         whole = np.asarray(np.all(_is_whole(a)) & np.all(_is_whole(b)))
         error = np.zeros(()) if exactly else _sum_error(size, terms, whole)
         known = np.asarray(same) & ((error == 0) | ~np.isfinite(centre))
         return enclose(value, centre - spread - error, centre + spread + error, _dtype(value), known)
+
+
+def _part(x: Enclosure, part: Part, low_bits: int) -> Enclosure:
+    """Enclose a part of a bf16 operand: the high part grows with the operand; of a low part only its size is known."""
+    if part is Part.WHOLE:
+        return x
+    value = part_of(x.value, part, low_bits)
+    if x.all_exact:
+        return exact(value)
+    if part is Part.HIGH:
+        ends = (take_part(end.astype(np.float32), part, low_bits).astype(np.float64) for end in (x.low, x.high))
+        return Enclosure(value, *ends)
+    largest = np.maximum(np.abs(x.low), np.abs(x.high)) * 2.0 ** (low_bits - BF16_BITS)
+    wide = value.astype(np.float64)
+    return Enclosure(value, np.where(x.is_exact, wide, -largest), np.where(x.is_exact, wide, largest))
+
+
+BF16_BITS = 7
+"""Bits of the significand of bf16 after the hidden one."""
 
 
 def _terms(kind: Contract, shape: tuple[int, ...]) -> int:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from compiler.ir import GraphBuilder, ReduceKind, TensorGraph, TensorType
 from compiler.numerics import DType, Expr, ExprBuilder, ScalarOp
+from compiler.numerics.fidelity import Fidelity
 from runtime.testing.strategies import Draw
 
 EXTENTS = (32, 64, 96, 40, 128, 160, 224, 65, 1)
@@ -44,7 +45,9 @@ def _product(draw: Draw, builder: GraphBuilder, value: int, layer: int) -> int:
     turned = draw(st.booleans())
     extents = (width, shape[-1]) if turned else (shape[-1], width)
     weight = builder.weight(f"w{layer}", TensorType((*shape[: len(per_head)], *extents), dtype))
-    out = builder.contract(f"{head}mk", per_head + ("nk" if turned else "kn"), f"{head}mn", value, weight)
+    letters = f"{head}mk", per_head + ("nk" if turned else "kn"), f"{head}mn"
+    fidelity = draw(st.sampled_from(Fidelity)) if dtype is DType.BF16 else Fidelity.HIFI4
+    out = builder.contract(*letters, value, weight, fidelity=fidelity)
     if not draw(st.booleans()):
         return out
     bias = builder.weight(f"b{layer}", TensorType((1,) * (len(shape) - 1) + (width,), dtype))
