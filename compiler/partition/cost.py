@@ -8,12 +8,11 @@ there.
 from dataclasses import dataclass, replace
 from math import ceil, prod
 
-from compiler.numerics import TILE, DType, TileGrid
+from compiler.numerics import DType
 from compiler.numerics.expr import identity
 from compiler.numerics.layout import page_bytes
 from compiler.partition.nest import ContractBody, GatherBody, MapBody, Nest, ReduceBody, Workload
 from compiler.partition.stages import Loop, Sharing, Stage, deliveries, has_partials, load_extents, loops
-from compiler.program.image import IndexMap
 from compiler.program.instructions import Thread
 from compiler.target import Machine
 from compiler.target.costs import (
@@ -106,16 +105,6 @@ def sharers(stage: Stage, sharing: Sharing) -> int:
     return {Sharing.NONE: 1, Sharing.ROW: columns, Sharing.COLUMN: rows, Sharing.ALL: rows * columns}[sharing]
 
 
-def _runs(index_map: IndexMap, source: tuple[int, ...]) -> int:
-    """About how many runs of elements side by side in a row of the source make up a page of the result."""
-    inner = max((d for d, radix in enumerate(index_map.digits) if radix > 1), default=0)
-    along = [row[inner : inner + 1] for row in index_map.steps]
-    side_by_side = bool(along) and along[-1] == (1,) and not any(any(step) for step in along[:-1])
-    rows = (index_map.digits[inner], *index_map.shape[-1:], *source[-1:]) if side_by_side else (1,)
-    length = min(TILE, *rows)
-    return -(-prod(index_map.shape) // (TileGrid(index_map.shape).pages * length))
-
-
 def estimate(machine: Machine, workload: Workload, stage: Stage) -> Estimate:
     """Return the estimate of a stage, from its first core."""
     nest = workload.nests[stage.nest]
@@ -124,9 +113,7 @@ def estimate(machine: Machine, workload: Workload, stage: Stage) -> Estimate:
     first = dram = 0
     if isinstance(nest.body, GatherBody):
         pages = prod(loop.count * loop.step for loop in nest_loops)
-        source = workload.storages[nest.operands[0].storage].shape
-        runs = _runs(nest.body.index_map, source)
-        busy[Thread.READ] = pages * gather_cost(machine, workload.storages[nest.out].dtype, runs)
+        busy[Thread.READ] = pages * gather_cost(machine, workload.storages[nest.out].dtype, 32)
         dram = workload.storages[nest.out].dtype.itemsize * prod(nest.shape)
     else:
         for access, plan in zip(nest.operands, stage.operands, strict=True):
