@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from os.path import isfile, realpath  # which never raise, unlike those of Path
 from pathlib import Path
 
 from compiler.diagnostics import Source
@@ -19,11 +20,11 @@ class FileFinder:
     """
 
     folders: Sequence[Path] = ()
-    found: dict[Path, Source] = field(default_factory=dict)
+    found: dict[str, Source] = field(default_factory=dict)
 
     def open(self, path: Path) -> Source:
         """Read a file; raises E0529."""
-        key = path.resolve()
+        key = realpath(path)
         if key not in self.found:
             self.found[key] = read_source(path)
         return self.found[key]
@@ -31,6 +32,6 @@ class FileFinder:
     def __call__(self, path: tuple[str, ...], importer: str) -> Source | Missing:
         places = [folder.joinpath(*path).with_suffix(SUFFIX) for folder in (Path(importer).parent, *self.folders)]
         for place in places:
-            if place.is_file():
+            if isfile(place):
                 return self.open(place)
         return Missing(tuple(dict.fromkeys(map(str, places))))

@@ -129,6 +129,16 @@ def test_a_circle_through_a_link_is_a_circle(folder: Path) -> None:
         imported()
 
 
+def test_a_link_to_itself_is_no_file(folder: Path) -> None:
+    Path("main.mesh").write_text(MAIN)
+    Path("nn").mkdir()
+    Path("nn/a.mesh").symlink_to(Path("a.mesh"))
+    with pytest.raises(DiagnosticError, match="E0220"):
+        imported()
+    with pytest.raises(DiagnosticError, match="E0529"):
+        FileFinder().open(Path("nn/a.mesh"))
+
+
 def test_a_file_imported_by_two_ways_is_one(folder: Path) -> None:
     Path("main.mesh").write_text("import a, b\nprogram p(x: input f32) -> f32 { return f(g(x)) }\n")
     Path("a.mesh").write_text("import c\nfn f(x: f32) -> f32 { return h(x) }\n")

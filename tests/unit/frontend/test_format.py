@@ -159,6 +159,10 @@ def test_any_line_breaks_keep_the_meaning(text: str, data: st.DataObject) -> Non
     holds(spread)
 
 
+def test_line_ends_of_windows_are_line_ends() -> None:
+    assert formatted(UGLY.replace("\n", "\r\n")) == NEAT
+
+
 def test_a_wrong_program_is_not_formatted() -> None:
     with pytest.raises(DiagnosticError):
         formatted("program p(")
