@@ -25,7 +25,7 @@ def dense_graphs(draw: Draw, *, max_layers: int = 4) -> TensorGraph:
     shape = (heads, rows, columns) if heads else (rows, columns)
     value = builder.input("x", TensorType(shape, dtype))
     for layer in range(draw(st.integers(1, max_layers))):
-        value = draw(st.sampled_from((_product, _product, _scores, _normalize, _scale, _join)))(
+        value = draw(st.sampled_from((_product, _product, _scores, _normalize, _scale, _join, _shift)))(
             draw, builder, value, layer
         )
     builder.output("y", value)
@@ -86,6 +86,19 @@ def _join(draw: Draw, builder: GraphBuilder, value: int, layer: int) -> int:
     else:
         other = builder.input(f"r{layer}", TensorType(shape, dtype))
     return builder.map(_binary(ScalarOp.ADD, dtype), [value, other])
+
+
+def _shift(draw: Draw, builder: GraphBuilder, value: int, layer: int) -> int:
+    """Move the matrix inside a frame of zeros of another size, perhaps mirrored: pages come from several others."""
+    shape = builder.type(value).shape
+    extents = [draw(st.sampled_from(EXTENTS[:5])) for _ in shape[-2:]]
+    steps = [[int(axis == d) for d in range(len(shape))] for axis in range(len(shape))]
+    base = [0] * len(shape)
+    for axis in (len(shape) - 2, len(shape) - 1):
+        base[axis] = draw(st.sampled_from((0, -1, 32, -40, 7)))
+        if draw(st.booleans()):
+            base[axis], steps[axis][axis] = shape[axis] - 1 - base[axis], -1
+    return builder.window(value, (*shape[:-2], *extents), base, steps)
 
 
 def _binary(op: ScalarOp, dtype: DType) -> Expr:
