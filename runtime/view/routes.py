@@ -27,18 +27,21 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class RouteTable:
-    """The routes of one epoch. `hops[starts[r] : starts[r + 1]]` are the links, by number, that route `r` crosses."""
+    """The routes of one epoch. `hops[starts[r] : starts[r + 1]]` are the links, by number, that route `r` crosses.
+
+    Positions are numbers, `y * columns + x`.
+    """
 
     routes: tuple[Route, ...]
     starts: Ints
     hops: Ints
     links: int
-    unicast: dict[tuple[int, Coord, Coord, bool], int]
+    unicast: dict[tuple[int, int, int, bool], int]
     """Route by NoC, source, destination and whether it is for answers (an empty route is for both)."""
-    multicast: dict[tuple[int, Coord, int], int]
+    multicast: dict[tuple[int, int, int], int]
     """Route by NoC, source and core set."""
 
-    def route(self, noc: int, src: Coord, dst: Coord, answer: bool) -> int:
+    def route(self, noc: int, src: int, dst: int, answer: bool) -> int:
         """The route of a unicast; where there is only one, requests and answers share it."""
         found = self.unicast.get((noc, src, dst, answer))
         return self.unicast[noc, src, dst, not answer] if found is None else found
@@ -62,35 +65,38 @@ class LinkTable:
 
 def link_table(image: Image) -> LinkTable:
     """Number the links of `image`. Routes share their `Hop` values, so each value is looked at once per NoC."""
-    known: dict[tuple[int, int], int] = {}
-    links: dict[Link, int] = {}
-    crossed: list[list[int]] = []
-    for epoch in image.epochs:
-        numbers: list[int] = []
-        for route in epoch.routes:
-            noc = route.noc
-            for hop in route.hops:
-                number = known.get((noc, id(hop)))
-                if number is None:
-                    number = known[noc, id(hop)] = links.setdefault(Link(noc, hop.src, hop.dst), len(links))
-                numbers.append(number)
-        crossed.append(numbers)
-    ordered = sorted(links)
-    rank = np.zeros(len(links), np.int64)
-    rank[[links[link] for link in ordered]] = np.arange(len(links))
-    return LinkTable(tuple(ordered), tuple(rank[np.array(numbers, np.int64)] for numbers in crossed))
+    known: dict[int, Link] = {}
+    keys = [_hop_keys(epoch, known) for epoch in image.epochs]
+    links = tuple(sorted(set(known.values())))
+    number = {link: index for index, link in enumerate(links)}
+    ordered = np.array(sorted(known), np.int64)
+    numbers = np.array([number[known[key]] for key in ordered.tolist()], np.int64)
+    return LinkTable(links, tuple(numbers[np.searchsorted(ordered, each)] for each in keys))
 
 
-def route_table(epoch: Epoch, crossed: Ints, links: int) -> RouteTable:
+def _hop_keys(epoch: Epoch, known: dict[int, Link]) -> Ints:
+    """A key per hop of all routes, one after the other, from its identity and its NoC; note the link of each."""
+    hops = [hop for route in epoch.routes for hop in route.hops]
+    nocs = np.repeat([route.noc for route in epoch.routes], [len(route.hops) for route in epoch.routes]).astype(
+        np.int64
+    )
+    keys: Ints = 2 * np.fromiter(map(id, hops), np.int64, len(hops)) + nocs
+    for key, index in zip(*(part.tolist() for part in np.unique(keys, return_index=True)), strict=True):
+        known[key] = Link(int(nocs[index]), hops[index].src, hops[index].dst)
+    return keys
+
+
+def route_table(epoch: Epoch, crossed: Ints, links: int, columns: int) -> RouteTable:
     """Lay out the routes of `epoch`, which cross the links `crossed`, one route after the other."""
-    unicast: dict[tuple[int, Coord, Coord, bool], int] = {}
-    multicast: dict[tuple[int, Coord, int], int] = {}
+    unicast: dict[tuple[int, int, int, bool], int] = {}
+    multicast: dict[tuple[int, int, int], int] = {}
     for index, route in enumerate(epoch.routes):
+        src = route.src.y * columns + route.src.x
         if isinstance(route, MulticastRoute):
-            multicast[route.noc, route.src, route.targets] = index
+            multicast[route.noc, src, route.targets] = index
             continue
         answer = bool(route.hops) and route.hops[0].vc // 2 == ANSWER
-        unicast[route.noc, route.src, route.dst, answer] = index
+        unicast[route.noc, src, route.dst.y * columns + route.dst.x, answer] = index
     lengths = np.array([0, *(len(route.hops) for route in epoch.routes)], np.int64)
     return RouteTable(epoch.routes, np.cumsum(lengths), crossed, links, unicast, multicast)
 

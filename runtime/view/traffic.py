@@ -122,7 +122,8 @@ def with_loops(code: Code) -> Iterator[tuple[Instruction, int, tuple[int, ...]]]
 class _Share:
     """Part of what an instruction reads or writes: `packets` packets of `nbytes` in all, at `node`."""
 
-    node: Coord
+    node: int
+    """A position, `y * columns + x`."""
     packets: int
     flits: int
     nbytes: int
@@ -149,16 +150,19 @@ class _Homes:
         each, flits_each = packets(machine, size), flits(machine, size)
         return tuple(_Share(node, int(n) * each, int(n) * flits_each, int(n) * size) for node, n in used)
 
-    def nodes(self, tensor: Tensor, page: Affine, counts: tuple[int, ...]) -> list[tuple[Coord, int]]:
+    def position(self, coord: Coord) -> int:
+        return coord.y * self.image.machine.columns + coord.x
+
+    def nodes(self, tensor: Tensor, page: Affine, counts: tuple[int, ...]) -> list[tuple[int, int]]:
         """How often pages of each position are touched."""
         machine, place = self.image.machine, tensor.place
         if isinstance(place, DramPlace):
             channels = machine.dram.channels
             times = np.roll(self.residues(page.coefficients, counts), page.constant % len(channels))
-            return [(channels[c], int(times[c])) for c in np.flatnonzero(times).tolist()]
+            return [(self.position(channels[c]), int(times[c])) for c in np.flatnonzero(times).tolist()]
         owners = owner_numbers(tensor, place, repeated_values(page, counts))[0]
         times = np.bincount(owners, minlength=len(place.owners))
-        return [(machine.cores[place.owners[o]], int(times[o])) for o in np.flatnonzero(times).tolist()]
+        return [(self.position(machine.cores[place.owners[o]]), int(times[o])) for o in np.flatnonzero(times).tolist()]
 
     def residues(self, coefficients: tuple[int, ...], counts: tuple[int, ...]) -> Ints:
         """How often each residue modulo the number of channels occurs, without the constant."""
@@ -191,7 +195,7 @@ class _Homes:
             homes = owner_numbers(tensor, place, sources)[0]
         sums = [np.bincount(homes, values, len(nodes)) for values in (weight, weight * per_run, weight * nbytes)]
         return tuple(
-            _Share(node, int(runs), int(flit_count), int(size))
+            _Share(self.position(node), int(runs), int(flit_count), int(size))
             for node, runs, flit_count, size in zip(nodes, *sums, strict=True)
             if runs
         )
@@ -277,7 +281,7 @@ class _Counter:
     def instruction(
         self, program: CoreProgram, thread: Thread, at: Instruction, origin: int, counts: tuple[int, ...]
     ) -> None:
-        core = self.image.machine.cores[program.core]
+        core = self.homes.position(self.image.machine.cores[program.core])
         match at:
             case Read():
                 name = self.name(origin, StreamKind.LOAD, thread, at)
@@ -305,20 +309,20 @@ class _Counter:
     def tally(self, name: StreamName) -> _Tally:
         return self.streams.setdefault(name, defaultdict(lambda: [0, 0, 0]))
 
-    def loads(self, tally: _Tally, core: Coord, noc: int, shares: tuple[_Share, ...]) -> None:
+    def loads(self, tally: _Tally, core: int, noc: int, shares: tuple[_Share, ...]) -> None:
         for share in shares:
             self.unicast(tally, noc, core, share.node, False, (share.packets, share.packets, 0))
             self.unicast(tally, noc, share.node, core, True, (share.packets, share.flits, share.nbytes))
 
-    def stores(self, tally: _Tally, core: Coord, noc: int, shares: tuple[_Share, ...]) -> None:
+    def stores(self, tally: _Tally, core: int, noc: int, shares: tuple[_Share, ...]) -> None:
         for share in shares:
             self.unicast(tally, noc, core, share.node, False, (share.packets, share.flits, share.nbytes))
             self.unicast(tally, noc, share.node, core, True, (share.packets, share.packets, 0))
 
-    def to_set(self, tally: _Tally, core: Coord, noc: int, targets: int, size: int, times: int) -> None:
+    def to_set(self, tally: _Tally, core: int, noc: int, targets: int, size: int, times: int) -> None:
         core_set, machine = self.epoch.core_sets[targets], self.image.machine
         count, flit_count = times * packets(machine, size), times * flits(machine, size)
-        members = [machine.cores[member] for member in core_set.cores]
+        members = [self.homes.position(machine.cores[member]) for member in core_set.cores]
         if core_set.multicast:
             members = [member for member in members if member != core]
             self.add(tally, self.table.multicast[noc, core, targets], (count, flit_count, times * size))
@@ -328,21 +332,20 @@ class _Counter:
         for member in members:
             self.unicast(tally, noc, member, core, True, (count, count, 0))
 
-    def unicast(
-        self, tally: _Tally, noc: int, src: Coord, dst: Coord, answer: bool, amounts: tuple[int, int, int]
-    ) -> None:
+    def unicast(self, tally: _Tally, noc: int, src: int, dst: int, answer: bool, amounts: tuple[int, int, int]) -> None:
         self.add(tally, self.table.route(noc, src, dst, answer), amounts)
 
     @staticmethod
     def add(tally: _Tally, route: int, amounts: tuple[int, int, int]) -> None:
         entry = tally[route]
-        for index, amount in enumerate(amounts):
-            entry[index] += amount
+        entry[0] += amounts[0]
+        entry[1] += amounts[1]
+        entry[2] += amounts[2]
 
 
 def _epoch(image: Image, index: int, links: LinkTable, homes: _Homes) -> EpochTraffic:
     epoch = image.epochs[index]
-    table = route_table(epoch, links.crossed[index], len(links.links))
+    table = route_table(epoch, links.crossed[index], len(links.links), image.machine.columns)
     counter = _Counter(image, epoch, table, homes)
     for program in epoch.programs:
         counter.program(program)
