@@ -165,11 +165,15 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """One clause of a statement's hints: `on cores(4, 8)` is word `on` with two numbers, `prefer` has none."""
+    """One clause of a statement's hints: `on cores(4, 8)` is word `on` with two numbers, `prefer` has none.
+
+    `choice` is the name in `fidelity(hifi2)` and `accumulate(f32)`.
+    """
 
     word: str
     numbers: tuple[Expression, ...]
     span: Span
+    choice: Name | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from compiler.diagnostics import Diagnostic, DiagnosticError, Label, Severity, S
 from compiler.frontend.values import Axis, AxisKey, Index, Tensor
 from compiler.ir.builder import GraphBuilder
 from compiler.ir.hints import Hint
+from compiler.numerics.fidelity import Fidelity
 
 _SHORT = 3
 """Letters of a word that must fit another more closely to be taken for it."""
@@ -17,6 +18,14 @@ MAX_STATEMENTS = 20_000
 """Statements of one program with all its calls written out."""
 MAX_LEVELS = 128
 """Expressions and calls inside each other, all functions on the way together; it bounds the depth of our own stack."""
+
+
+@dataclass(slots=True)
+class Asked:
+    """A fidelity, and whether some product has got it."""
+
+    fidelity: Fidelity
+    met: bool = False
 
 
 @dataclass(slots=True)
@@ -35,6 +44,8 @@ class Context:
     levels: int = 0
     warnings: dict[Diagnostic, None] = field(default_factory=dict)
     """In the order of the text, each once."""
+    fidelity: "Asked | None" = None
+    """What the statement at hand asks of its products of bf16."""
     hints: dict[Hint, None] = field(default_factory=dict)
     """Those of statements written out so far, each once."""
     _orders: int = 0

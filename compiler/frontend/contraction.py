@@ -11,6 +11,7 @@ from compiler.frontend.packing import pack, reads_window, unpack
 from compiler.frontend.reduction import Fold, drop, reduce
 from compiler.frontend.values import Axis, Index, Operand, Tensor
 from compiler.numerics import DType, ExprBuilder, ScalarOp
+from compiler.numerics.fidelity import Fidelity
 
 _LETTERS = "abcdefghijlopqrstuvwxyz"
 _NUMBERS = (DType.F32, DType.BF16, DType.I32)
@@ -200,7 +201,10 @@ def _contract(ctx: Context, plan: _Plan, span: Span) -> Tensor:
     a, a_letters = _factor(ctx, (plan.a, plan.m, "m"), plan.k, letters, span)
     b, b_letters = _factor(ctx, (plan.b, plan.n, "n"), plan.k, letters, span)
     out = "".join(letters[axis] for axis in plan.outer) + "mn"
-    id = ctx.builder.contract(a_letters, b_letters, out, a, b, ctx.span(span))
+    fidelity = Fidelity.HIFI4
+    if ctx.fidelity is not None and plan.a.type.dtype is DType.BF16:
+        fidelity, ctx.fidelity.met = ctx.fidelity.fidelity, True
+    id = ctx.builder.contract(a_letters, b_letters, out, a, b, ctx.span(span), fidelity=fidelity)
     if len(own) < 2:
         used = letters.values()
         shape = [size for size, letter in zip(ctx.builder.type(id).shape, out, strict=True) if letter in used]

@@ -1,6 +1,7 @@
 """Lower a program of a module to a tensor graph, every call written out."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 from compiler.diagnostics import Diagnostic, DiagnosticError, Label, Span
@@ -13,7 +14,7 @@ from compiler.frontend.contraction import matmul, reduce_product
 from compiler.frontend.control import failed_assertion, loop_range, truth, unassigned
 from compiler.frontend.elementwise import convert, elementwise
 from compiler.frontend.frames import Frame, Scope
-from compiler.frontend.hints import hint_of
+from compiler.frontend.hints import asked_fidelity, hint_of
 from compiler.frontend.library import library, reachable, visible
 from compiler.frontend.options import extent_of, tensor_operand
 from compiler.frontend.recurrence import scan
@@ -156,8 +157,8 @@ class Lowering:
         self.block(statements, frame)
         try:
             self.count(last)
-            self.note_hint(last, frame)
-            return [self.operand(value, frame) for value in last.values]
+            with self.hinted(last, frame):
+                return [self.operand(value, frame) for value in last.values]
         except DiagnosticError as error:
             self.problems += error.diagnostics
             raise Poisoned from None
@@ -168,8 +169,8 @@ class Lowering:
             levels = self.ctx.levels
             try:
                 self.count(statement)
-                self.note_hint(statement, frame)
-                self.statement(statement, frame)
+                with self.hinted(statement, frame):
+                    self.statement(statement, frame)
             except (DiagnosticError, Poisoned) as error:
                 self.ctx.levels = levels
                 if isinstance(error, DiagnosticError):
@@ -182,10 +183,23 @@ class Lowering:
             message = f"the program has more than {MAX_STATEMENTS} statements when its calls are written out"
             raise self.ctx.error("E0212", message, Label(statement.span))
 
-    def note_hint(self, statement: ast.Statement, frame: Frame) -> None:
+    @contextmanager
+    def hinted(self, statement: ast.Statement, frame: Frame) -> Iterator[None]:
+        """Note the hints of a statement, and let its fidelity hold while it is written out."""
         hint = hint_of(self.ctx, statement, lambda number: self.operand(number, frame))
         if hint is not None:
             self.ctx.hints[hint] = None
+        asked = asked_fidelity(self.ctx, statement)
+        if asked is None:
+            yield
+            return
+        outer, self.ctx.fidelity = self.ctx.fidelity, asked[0]
+        try:
+            yield
+        finally:
+            self.ctx.fidelity = outer
+        if not asked[0].met:
+            raise self.ctx.error("E0209", "no product of bf16 to apply this to", Label(asked[1]))
 
     def statement(self, statement: ast.Statement, frame: Frame) -> None:
         match statement:

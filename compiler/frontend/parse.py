@@ -166,11 +166,15 @@ class _Converter:
         clauses = []
         for part in tree.children:
             if isinstance(part, Tree):
-                numbers = tuple(self.root(number) for number in part.children)
-                clauses.append(ast.Clause(str(part.data), numbers, self.span(part)))
+                clauses.append(self.clause(part))
             elif part is not None:
                 clauses.append(ast.Clause(str(part), (), self.span(part)))
         return tuple(clauses)
+
+    def clause(self, tree: Tree) -> ast.Clause:
+        if tree.data in ("fidelity", "accumulate"):
+            return ast.Clause(str(tree.data), (), self.span(tree), self.name(tree.children[0]))
+        return ast.Clause(str(tree.data), tuple(self.root(number) for number in tree.children), self.span(tree))
 
     def control(self, tree: Tree, span: Span) -> ast.Statement:
         """A statement that is gone once sizes are known."""

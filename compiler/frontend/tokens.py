@@ -20,6 +20,8 @@ DISPLAY = {
     "_CORE": "`core`",
     "_EPOCH": "`epoch`",
     "_BUFFERS": "`buffers`",
+    "_FIDELITY": "`fidelity`",
+    "_ACCUMULATE": "`accumulate`",
     "RESIDENT": "`resident`",
     "STREAM": "`stream`",
     "AND": "`and`",

@@ -4,6 +4,7 @@ import pytest
 
 from compiler.diagnostics import DiagnosticError, Span
 from compiler.frontend import load, lower
+from compiler.ir import Contract
 from compiler.ir.hints import Hint, Loading, print_hint
 
 HEAD = "dim R = 2\nprogram p(x: input f32[64, 64], on: input f32[64, 64]) -> f32[64, 64] {\n"
@@ -39,7 +40,24 @@ def test_a_loop_gives_each_hint_once() -> None:
     assert len(_hints("a = x", "for i in 0:3 {", "    a = a @ on epoch(0)", "}", "return a")) == 1
 
 
-@pytest.mark.parametrize("word", ["on", "at", "core", "cores", "epoch", "buffers", "resident", "stream", "prefer"])
+def test_a_fidelity_is_that_of_the_products_of_its_statement() -> None:
+    text = (
+        "fn f(x: bf16[M, M]) -> bf16[M, M] { return x @ x }\n"
+        "program p(x: input bf16[64, 64]) -> bf16[64, 64] {\n"
+        "    a = x @ f(x) fidelity(lofi) accumulate(f32)\n"
+        "    b[i, j] = sum(k) a[i, k] * x[k, j] fidelity(hifi3) epoch(0)\n"
+        "    return b @ x\n"
+        "}\n"
+    )
+    graph = lower(load(text, "h.mesh"), None, {})
+    products = [op.kind.fidelity.value for op in graph.ops if isinstance(op.kind, Contract)]
+    assert products == ["lofi", "lofi", "hifi3", "hifi4"]
+    assert [print_hint(hint) for hint in graph.hints] == ["epoch(0)"]
+
+
+@pytest.mark.parametrize(
+    "word", ["on", "at", "core", "cores", "epoch", "buffers", "resident", "stream", "prefer", "fidelity"]
+)
 def test_the_words_are_names_elsewhere(word: str) -> None:
     assert _hints(f"{word} = x", f"{word} = {word} + {word} * on", f"return {word} @ {word}") == ()
     assert _hints(f"{word} = x", f"y[i, j] = sum(k) {word}[i, k] * x[k, j]", "return y") == ()
@@ -55,6 +73,10 @@ def test_the_words_are_names_elsewhere(word: str) -> None:
         ("epoch(S)", "E0201"),
         ("epoch(0) epoch(1)", "E0209"),
         ("resident stream", "E0209"),
+        ("fidelity(hifi2)", "E0209"),
+        ("fidelity(hifi5)", "E0209"),
+        ("accumulate(bf16)", "E0209"),
+        ("fidelity()", "E0102"),
         ("on cores(4)", "E0102"),
         ("prefer", "E0102"),
     ],
