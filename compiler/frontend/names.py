@@ -277,7 +277,7 @@ class _Checker:
         elif ended:
             helps = (f"the reduction over `{name.text}` ends before a `+` or `-`; put its body in parentheses",)
         else:
-            helps = did_you_mean(name.text, scope | set(CONSTANTS)) or ((hint,) if hint else ())
+            helps = did_you_mean(name.text, scope | {*CONSTANTS, "true", "false"}) or ((hint,) if hint else ())
         self.report("E0201", f"`{name.text}` is not defined", Label(name.span), helps=helps)
 
     def reduction(self, node: ast.Reduction) -> None:

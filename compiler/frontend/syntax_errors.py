@@ -15,6 +15,7 @@ _CHARACTERS = {
     "|": "write `or`",
     "~": "write `not`",
     "!": "write `not`, or `!=` to compare",
+    "?": "write `where(condition, a, b)`",
     "^": "write `pow(x, y)` for a power",
     ";": "a statement ends with its line; leave the `;` out",
     '"': "a text ends on its line, and stands only after `assert`",
@@ -29,13 +30,45 @@ _WORDS = {
     "const": "a size begins with `dim`; an assignment needs no keyword",
     "let": "an assignment needs no keyword: `h = ...`",
     "var": "an assignment needs no keyword: `h = ...`",
-    "while": "there are no loops: use index notation, `c[i, j] = ...`, or operations on whole tensors",
     "elif": "write `else if`",
     "include": "a file is taken in with `import`",
     "use": "a file is taken in with `import`",
     "from": "`import name` takes in every function of `name.mesh`",
     "is": "write `==`",
 }
+_LOOP = "a loop over numbers is `for i in start:stop { ... }`"
+_COMMENT = "a comment begins with `#`"
+_BODY = "the body stands in braces: `if condition { ... }`, `for i in 0:n { ... }`"
+_HABITS = tuple(
+    (re.compile(pattern), help)
+    for pattern, help in (
+        (r"^\s*\w+\s*[-+*/%@]$", "write it out: `y = y + 1`"),
+        (r"^\s*\w+ *==$", "an assignment has one `=`"),
+        (r"^\s*(?:/|-)$", _COMMENT),
+        (r"//$", f"{_COMMENT}; a quotient is rounded by `floor(x / y)`"),
+        (r"\bfor\b.*\brange\b", _LOOP),
+        (r"\bfor\s*(?:\w+\s*=|\()$", _LOOP),
+        (r"^\s*while\b", f"{_LOOP}; index notation, `c[i, j] = ...`, needs none"),
+        (r"^\s*(?:if|for|else)\b", _BODY),
+        (r":=$|\w\s*:$(?<!\))", "an assignment needs neither a colon nor a type: `y = ...`, `y = f32(...)`"),
+        (r"=.*\bif$", "`where(condition, a, b)` chooses for each element"),
+        (r"\.\s*\w+\s*\($", "functions are called with the value: `sum(x)`, not `x.sum()`"),
+        (r"\b(?:sum|prod|max|min|mean)\s*(?:\(\s*\w+)?\s+\w+$", "the indices stand in parentheses: `sum(k) x[k]`"),
+        (r"^\s*\w+\s*\[.*\d$", "an assignment gives all elements: `y[i] = where(i == 0, a[i], b[i])`"),
+        (r"=\s*\[$", "there are no lists: `iota(n)` counts from 0, `concat` joins tensors"),
+        (r"^\s*import\s+\"", "the file `folder/name.mesh` is imported as `folder.name`"),
+        (r"\"$", "a text stands only after the comma of an `assert`"),
+        (
+            r"^\s*(?:fn|program)\b.*\)\s*(?:\{|:)$",
+            "the type of the result comes after `->`: `fn f(x: f32) -> f32 { ... }`",
+        ),
+        (r"^\s*(?:fn|program)\b.*\(\s*\w+\s*[,)]$", "a parameter has a type: `x: f32[4]`"),
+        (r"^\s*(?:fn|program)\b.*=$", "a body stands in braces: `{ return ... }`"),
+        (r"^\s*(?!fn\b)\w+\s*\($", "a statement assigns: `y = f(x)`; nothing is printed"),
+        (r"(?:^|\{)\s*\w+\s*\}$", "a body ends with `return ...`"),
+    )
+)
+"""What people write who know another language: the line up to the fault, and what to write here. The first fits."""
 _WORD = re.compile(r"(?:\w+|[^\w\s])\Z")
 _OPERANDS = {"NAME", "INTEGER", "DECIMAL", "TRUE", "FALSE", "RPAREN", "RBRACKET"}
 
@@ -49,6 +82,8 @@ class _Fault:
     accepted: Collection[str]
     brackets: tuple[Token, ...]
     span: Callable[[Token], Span]
+    line: str
+    """The text of the line up to the end of the faulty token."""
 
     @property
     def at_end(self) -> bool:
@@ -89,8 +124,19 @@ def diagnose(error: UnexpectedInput, source: Source, line_offset: int = 0) -> Di
         error.accepts or error.expected or (),
         _open_brackets(source.text, error.token.start_pos if error.token.type != "$END" else None),
         span,
+        line=_line(source.text, error.token),
     )
     return next(diagnostic for rule in _RULES if (diagnostic := rule(fault)) is not None)
+
+
+def _line(text: str, token: Token) -> str:
+    lines = text.split("\n")
+    return lines[(token.line or 1) - 1][: (token.end_column or 1) - 1] if token.type != "$END" else lines[-1]
+
+
+def _habit(fault: _Fault) -> tuple[str, ...]:
+    """The help for something that another language writes so."""
+    return next(((help,) for pattern, help in _HABITS if pattern.search(fault.line)), ())
 
 
 def _character(character: str, place: Span) -> Diagnostic:
@@ -137,7 +183,7 @@ def _outside(fault: _Fault) -> Diagnostic | None:
     close = get_close_matches(word, ["import", "dim", "fn", "program"], 1)
     helps = [_WORDS[word]] if word in _WORDS else [f"did you mean `{close[0]}`?"] if close else []
     message = f"{fault.found} stands outside of any function or program"
-    helps += [] if helps else ["a file consists of `dim`, `fn` and `program` definitions"]
+    helps += [] if helps else ["a file consists of `import`, `dim`, `fn` and `program`"]
     return Diagnostic("E0109", message, (Label(fault.place),), helps=tuple(helps))
 
 
@@ -167,7 +213,13 @@ def _number(fault: _Fault) -> Diagnostic | None:
         return None
     first, second = fault.span(previous), fault.span(fault.token)
     whole = Span(first.source, first.line, first.column, second.end_line, second.end_column)
-    helps = (f"write `{previous} * {fault.token}` for a product",) if fault.token.type == "NAME" else ()
+    helps: tuple[str, ...] = ()
+    if str(fault.token).startswith("_"):
+        helps = ("numbers have no `_` in them",)
+    elif fault.token.type == "NAME" and previous == "0":
+        helps = ("numbers are decimal",)
+    elif fault.token.type == "NAME":
+        helps = (f"write `{previous} * {fault.token}` for a product",)
     return Diagnostic("E0107", f"`{previous}{fault.token}` is not a number", (Label(whole),), helps=helps)
 
 
@@ -178,7 +230,7 @@ def _operand(fault: _Fault) -> Diagnostic | None:
     if fault.token.type not in OPERATORS | {"_NEWLINE", "RPAREN", "RBRACKET", "RBRACE", "COMMA", "$END", *STATEMENTS}:
         return None
     before = f" after `{fault.previous}`" if fault.previous is not None else ""
-    helps = ("`**` is no operator: write `pow(x, y)`",) if fault.previous == fault.token == "*" else ()
+    helps = ("`**` is no operator: write `pow(x, y)`",) if fault.previous == fault.token == "*" else _habit(fault)
     message = f"an expression is expected{before}, but {fault.found} is found"
     later = fault.previous is not None and (fault.previous.line or 0) < (fault.token.line or 0)
     return Diagnostic("E0108", message, (Label(fault.after() if later else fault.place),), helps=helps)
@@ -187,10 +239,12 @@ def _operand(fault: _Fault) -> Diagnostic | None:
 def _unexpected(fault: _Fault) -> Diagnostic:
     """Anything else: what was found and what would have fitted."""
     previous = fault.previous
-    helps: tuple[str, ...] = ()
+    helps = _habit(fault)
     words = [str(token) for token in (previous, fault.token) if token is not None and token in _WORDS]
     if words:
         helps = (_WORDS[words[0]],)
+    elif helps:
+        pass
     elif previous is not None and previous.type in _OPERANDS and fault.token.type in _OPERANDS | {"LPAREN"}:
         helps = ("is an operator missing in between?",)
     elif set(fault.accepted) == {"COMMA", "RBRACKET"}:
