@@ -21,11 +21,13 @@ from emulator.recording import EpochRecording, Recording
 @dataclass(frozen=True, slots=True)
 class Scales:
     """Factors on durations; 1 where nothing is said. `work` is by epoch and core (compute threads only), `dram` by
-    tensor number for the time that channels are busy, `network` for all other ways of packets. In `roomy`, by epoch
+    tensor number for the time that channels are busy, `size` by tensor for all of the way of its packets, `network`
+    for all other ways. In `roomy`, by epoch
     and core, are those whose buffers never lack room."""
 
     work: Mapping[tuple[int, int], float] = field(default_factory=dict)
     dram: Mapping[int, float] = field(default_factory=dict)
+    size: Mapping[int, float] = field(default_factory=dict)
     network: float = 1.0
     roomy: frozenset[tuple[int, int]] = frozenset()
 
@@ -100,7 +102,7 @@ class _Replay:
         fixed = min(cycles, self.latency[0] if in_dram else self.latency[1])
         channel = self.busy.share(begin, end) if in_dram else 0.0
         factor = channel * self.scales.dram.get(tensor, 1.0) + (1 - channel) * self.scales.network
-        return fixed + factor * (cycles - fixed)
+        return fixed + factor * self.scales.size.get(tensor, 1.0) * (cycles - fixed)
 
 
 class _Busy:

@@ -177,7 +177,7 @@ def _narrower(evidence: Evidence) -> Iterator[Suggestion]:
     if wide:
         names = tuple(tensors[number].name for number in wide)
         listed = ", ".join(f"`{name}`" for name in names)
-        saved = evidence.saved(Scales(dram=dict.fromkeys(wide, 0.5)))
+        saved = evidence.saved(Scales(size=dict.fromkeys(wide, 0.5)))
         detail = f"declare {listed} as bf16: half of the bytes (and less precision)"
         yield Suggestion(Narrow(names), "Read narrower types", detail, saved)
 
