@@ -108,7 +108,7 @@ def test_a_failed_check_is_exit_code_1(monkeypatch: pytest.MonkeyPatch, capsys: 
 
 
 def test_a_stopped_machine_is_exit_code_3(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def stuck(*_: object) -> None:
+    def stuck(*_: object, **__: object) -> None:
         raise Deadlock("nothing moves", epoch=0, cycle=12, cores=(1, 2))
 
     monkeypatch.setattr("runtime.session.run", stuck)
