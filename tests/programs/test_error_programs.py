@@ -12,7 +12,7 @@ from compiler.frontend import load, lower
 from runtime.imports import FileFinder
 
 DIRECTORY = Path(__file__).parent / "errors"
-TABLE = Path(__file__).parents[2] / "docs" / "errors.md"
+TABLE = Path(__file__).parents[2] / "grammar" / "errors.md"
 PROGRAMS = sorted(path for path in DIRECTORY.glob("E0[123]*.mesh"))
 
 
