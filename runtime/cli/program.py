@@ -45,7 +45,7 @@ def open_program(arguments: Namespace, progress: Progress) -> Program:
     path = Path(arguments.file)
     if path.suffix != IMAGE_SUFFIX:
         return compile_source(arguments, progress)
-    _refuse_source_options(arguments)
+    refuse_source_options(arguments)
     progress.stage(f"loading {path}")
     return Program(read_file(path))
 
@@ -79,8 +79,10 @@ def show_warnings(program: Program, terminal: Terminal) -> None:
         terminal.warnings(program.warnings, {source.name: source for source in program.graph.sources})
 
 
-def _refuse_source_options(arguments: Namespace) -> None:
-    given = [f"--{name}" for name in ("set", "program", "machine", "path", "deny", "check") if getattr(arguments, name)]
+def refuse_source_options(arguments: Namespace) -> None:
+    """Raise E0531 for an option that no image can obey."""
+    names = ("set", "program", "machine", "path", "deny", "check")
+    given = [f"--{name}" for name in names if getattr(arguments, name, None)]
     if given:
         raise bad_input(
             "E0531",

@@ -9,7 +9,7 @@ from typing import BinaryIO
 from compiler.program.image import Image
 from compiler.program.serialize import dump, read_file
 from runtime.cli.exit_codes import ExitCode
-from runtime.cli.program import IMAGE_SUFFIX, compile_source, show_warnings
+from runtime.cli.program import IMAGE_SUFFIX, compile_source, refuse_source_options, show_warnings
 from runtime.cli.progress import Progress
 from runtime.cli.terminal import Terminal, amount
 from runtime.errors import bad_input
@@ -58,9 +58,14 @@ class Made:
 
 
 def _open(arguments: Namespace, file: str, profile: str | None, progress: Progress, terminal: Terminal) -> ViewModel:
-    """The model of a run, an image or a source; raises E0545 when a run is of another image."""
+    """The model of a run, an image or a source.
+
+    Raises E0531 for an option that only a source can obey, E0545 when a run is of another image.
+    """
     path = Path(file)
     progress.stage(f"reading {file}")
+    if path.suffix in (RUN_SUFFIX, IMAGE_SUFFIX):
+        refuse_source_options(arguments)
     if path.suffix == RUN_SUFFIX:
         content = read_run(path)
         return build(content.image, content.run, content.graph)

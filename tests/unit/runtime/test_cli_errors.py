@@ -18,6 +18,12 @@ program double(x: input f32[N], w: weight f32[N]) -> f32[N] {
     return x * w
 }
 """
+RUNS = {
+    "empty.json": {},
+    "array.json": [],
+    "future.json": {"format": "meshc run", "version": 9},
+    "short.json": {"format": "meshc run", "version": 1},
+}
 CASES = [
     ("E0520", "meshc run p.mesh --input x=x.npy", "was not given `w` f32[4]"),
     ("E0521", "meshc run p.mesh --input y=x.npy", "it has: w, x"),
@@ -48,6 +54,22 @@ CASES = [
     ("E0542", "meshc asm --assemble p.txt", "`-o FILE`"),
     ("E0542", "meshc machines --color blue", "blue"),
     ("E0542", "meshc check p.mesh --deny W0999", "W0999"),
+    ("E0506", "meshc view absent.mimg --text", "cannot read"),
+    ("E0530", "meshc view p.mimg -o absent/p.html", "No such file"),
+    ("E0530", "meshc view p.mimg --csv -o p.mesh", "File exists"),
+    ("E0531", "meshc view p.mimg --set N=8", "already compiled"),
+    ("E0542", "meshc view p.mimg --text --svg mesh", "not allowed with"),
+    ("E0542", "meshc view p.mimg --svg cores", "invalid choice"),
+    ("E0543", "meshc view empty.json", "it does not say that it is one"),
+    ("E0543", "meshc explain array.json", "it does not say that it is one"),
+    ("E0543", "meshc explain future.json", "it is of version 9"),
+    ("E0543", "meshc view short.json", "`image` is missing"),
+    ("E0544", "meshc view p.mimg --perfetto", "a trace needs a run"),
+    ("E0544", "meshc view p.mimg --congestion", "a trace needs a run"),
+    ("E0544", "meshc explain timed.json", "what happened when"),
+    ("E0544", "meshc explain image.json --try", "does not hold the program"),
+    ("E0545", "meshc view p.mimg --profile other.json", "a run of another image"),
+    ("E0546", "meshc view p.mimg --text --epoch 5", "numbered from 0"),
     ("E0548", "meshc explain E0399", "did you mean `E0309`?"),
     ("E0548", "meshc explain shapes", "such as `E0301`"),
     ("E0529", "meshc check q.mesh", "did you mean `p.mesh`?"),
@@ -66,7 +88,18 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     np.save("long.npy", np.ones(5, np.float32))
     np.save("double.npy", np.ones(4))
     save_file({"v": np.ones(4, np.float32)}, "other.safetensors")
+    for name, content in RUNS.items():
+        Path(name).write_text(json.dumps(content))
     return tmp_path
+
+
+def make_runs() -> None:
+    """Runs that lack something: the program, what happened when; and one of another image."""
+    run = ["--input", "random", "--machine", "mesh_4x4", "--profile"]
+    assert main(["run", "p.mimg", "--input", "random", "--profile", "image.json"]) == 0
+    assert main(["run", "p.mesh", *run, "other.json", "--set", "N=8"]) == 0
+    timed = json.loads(Path("image.json").read_text()) | {"recording": None}
+    Path("timed.json").write_text(json.dumps(timed))
 
 
 def listing(folder: Path) -> dict[str, bytes]:
@@ -77,6 +110,10 @@ def listing(folder: Path) -> dict[str, bytes]:
 def test_bad_input(code: str, command: str, says: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     if ".mimg" in command:
         assert main(["compile", "p.mesh", "-o", "p.mimg", "--machine", "mesh_4x4"]) == 0
+        capsys.readouterr()
+    if any(name in command for name in ("image.json", "other.json", "timed.json")):
+        assert main(["compile", "p.mesh", "-o", "p.mimg", "--machine", "mesh_4x4"]) == 0
+        make_runs()
         capsys.readouterr()
     before = listing(folder)
     assert main(shlex.split(command)[1:]) == 2
