@@ -17,6 +17,7 @@ DATA = {
     "grammar/std.mesh",
     "compiler/target/presets/mesh_4x4.toml",
     "compiler/target/presets/wormhole_n150.toml",
+    *(str(path.relative_to(ROOT)) for path in (ROOT / "runtime" / "view" / "assets").iterdir()),
 }
 
 
