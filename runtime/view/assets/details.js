@@ -25,7 +25,7 @@ const tensorLink = (id) => [jump(data.tensors[id].name, () => select("tensor", i
 
 function streamText(stream) {
   const size = stream.data.reduce((sum, value, i) => (i % 4 === 1 ? sum + value : sum), 0);
-  const kinds = { load: "reads", gather: "gathers", store: "writes", share: "multicasts", signal: "signals by" };
+  const kinds = { load: "reads", gather: "gathers", store: "writes", share: "multicasts", signal: "signals with" };
   return data.stages[stream.stage].letter + " " + kinds[stream.kind] + " " + stream.what + ": " + bytes(size) + " on NoC " + stream.noc + ", " + stream.thread + " thread";
 }
 
@@ -77,7 +77,11 @@ const describe = {
   },
   link(id) {
     const figure = linkFigure(id);
-    return [linkName(id), [pairs(["load", figure.text], ["capacity", data.machine.flit + " bytes a cycle"]), streamList(relatedNow().streams)]];
+    const carrying = (stream) => eachRoute(stream, state.epoch).some(([route]) => linksOf(route).includes(id));
+    const own = [...relatedNow().streams], payload = own.filter((index) => carrying(streamsNow()[index]));
+    const rest = own.filter((index) => !payload.includes(index));
+    return [linkName(id), [pairs(["load", figure.text], ["capacity", data.machine.flit + " bytes a cycle"]), streamList(payload),
+      rest.length ? [el("h3", {}, "Only requests and acknowledgements"), streamList(rest).slice(1)] : null]];
   },
   channel(id) {
     const [x, y] = place(data.machine.channels[id]), epoch = data.run && data.run.epochs[state.epoch].channels[id];

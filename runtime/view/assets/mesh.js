@@ -35,8 +35,8 @@ function cell(position) {
   const [x, y] = place(position), site = data.machine.sites[y][x], [cx, cy] = center(position);
   const group = svg("g", { class: "cell " + SITE_CLASSES[site], "data-position": position, tabindex: -1, role: "button" });
   group.append(svg("rect", { class: "box", x: cx - BOX / 2, y: cy - BOX / 2, width: BOX, height: BOX, rx: 5 }));
-  const text = svg("text", { x: cx, y: cy + 3 });
-  const label = { x: "x", D: "D" + data.machine.channels.indexOf(position), E: "E", ".": "·" }[site] || "";
+  const text = svg("text", { x: cx, y: cy + 3, class: site === "E" ? "small" : null });
+  const label = { x: "×", D: "D" + data.machine.channels.indexOf(position), E: "eth", ".": "·" }[site] || "";
   text.textContent = site === "D" && data.machine.channels.indexOf(position) < 0 ? "D" : label;
   group.append(text);
   const bars = site !== "T" ? [] : [0, 1, 2].map((k) =>

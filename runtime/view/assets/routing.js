@@ -36,6 +36,18 @@ function linksOf(route) {
   return found;
 }
 
+// Requests and acknowledgements go the other way, from every destination back to the source.
+const answerCache = new Map();
+function answersOf(route) {
+  let found = answerCache.get(route);
+  if (!found) {
+    const members = Array.isArray(route[2]) ? route[2] : [route[2]];
+    found = members.flatMap((member) => unicastHops(route[0], member, route[1])).map(([src, dst]) => data.linkNumber.get(linkKey(route[0], src, dst)));
+    answerCache.set(route, found);
+  }
+  return found;
+}
+
 function axisHops(noc, axis, line, start, end) {
   const network = data.machine.nocs[noc], size = axis ? data.machine.rows : data.machine.columns;
   const step = network.torus ? (axis ? network.y : network.x) : Math.sign(end - start);

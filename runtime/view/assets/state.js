@@ -85,7 +85,7 @@ const relate = {
     if (stream.tensor >= 0) related.tensors.add(stream.tensor);
   },
   link(id) {
-    addStreams((stream) => eachRoute(stream, state.epoch).some(([route]) => linksOf(route).includes(id)));
+    addStreams((stream) => eachRoute(stream, state.epoch).some(([route]) => linksOf(route).includes(id) || answersOf(route).includes(id)));
     for (const index of related.streams) related.stages.add(streamsNow()[index].stage);
   },
   line(id) {
