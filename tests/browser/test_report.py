@@ -13,7 +13,7 @@ from runtime.view.compare import compare, comparison_page
 from runtime.view.document import document
 from runtime.view.html import report_page
 from runtime.view.model import build
-from tests.browser.chromium import Browser
+from runtime.testing.browser import Browser
 from tests.unit.view.ran import Ran, ran
 
 CASES = [("mlp", "mesh_4x4"), ("wide", "wormhole_n150")]
