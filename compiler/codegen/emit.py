@@ -157,11 +157,14 @@ def _allocate(machine: Machine, graph: StageGraph) -> _Memory:
 
 
 def _dram_lifetimes(graph: StageGraph) -> dict[int, tuple[int, int]]:
-    """First and last epoch of every storage that is in DRAM."""
+    """First and last epoch of every storage that is in DRAM; a constant only if some stage reads it."""
     storages = graph.workload.storages
     last = len(graph.epochs) - 1
     kept = {n for n, storage in enumerate(storages) if storage.role is Role.STATE}
-    spans = {n: (0, last if n in kept else 0) for n, storage in enumerate(storages) if storage.producer < 0}
+    read = {access.storage for nest in graph.workload.nests for access in nest.operands}
+    unread = {n for n, storage in enumerate(storages) if storage.role is Role.CONSTANT} - read
+    fed = (n for n, storage in enumerate(storages) if storage.producer < 0 and n not in unread)
+    spans = {n: (0, last if n in kept else 0) for n in fed}
     for epoch, stages in enumerate(graph.epochs):
         for stage in stages:
             nest = graph.workload.nests[stage.nest]

@@ -191,6 +191,9 @@ class _Tiler:
         view = self.views[op.inputs[0]]
         if _same_pages(view.matrix, TileGrid(op.type.shape).matrix_shape):
             return _View(view.storage, op.type.shape)
+        known = self.storages[view.storage]
+        if known.role is Role.CONSTANT:  # its bytes are row-major: another shape is another way to lay them out
+            return self.source(f"{known.name}_{op.id}", op, Role.CONSTANT, known.data)
         size = op.type.size
         return self.gather(op, IndexMap(op.type.shape, (size,), (0,), ((1,),), (size,)))
 
