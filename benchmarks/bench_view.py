@@ -2,9 +2,9 @@
 
     .venv/bin/python benchmarks/bench_view.py
 
-Two cases: the twelve-layer transformer of `programs/` on the 10 x 12 grid of `wormhole_n150`, and a product on a mesh of
-16 x 16 cores with all of its routes drawn. Times are the best of three; a frame of the scrubber is what the script takes
-to change all views and the browser to lay them out, the median and the 95th percentile over 120 steps.
+Two cases: the twelve-layer transformer of `programs/` on the 10 x 12 grid of `wormhole_n150`, and a product on a mesh
+of 16 x 16 cores with all of its routes drawn. Times are the best of three; a frame of the scrubber is what the script
+takes to change all views and the browser to lay them out, the median and the 95th percentile over 120 steps.
 """
 
 import json
@@ -53,7 +53,7 @@ class Row:
 
 
 def main() -> None:
-    cases = (
+    cases: tuple[tuple[str, str, Path, Machine, dict[str, int]], ...] = (
         ("transformer, 12 layers", "wormhole_n150", PROGRAMS / "transformer.mesh", load_machine("wormhole_n150"), {}),
         ("matmul 1024", f"{SIDE} x {SIDE}", EXAMPLES / "matmul.mesh", square(), dict.fromkeys("MNK", 1024)),
     )

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from emulator.profile import REASONS, THREAD_NAMES
+from runtime.testing.browser import Browser
 from runtime.view.compare import compare, comparison_page
 from runtime.view.document import document
 from runtime.view.html import report_page
 from runtime.view.model import build
-from runtime.testing.browser import Browser
 from tests.unit.view.ran import Ran, ran
 
 CASES = [("mlp", "mesh_4x4"), ("wide", "wormhole_n150")]
