@@ -189,13 +189,13 @@ def _machine(evidence: Evidence) -> Iterator[Suggestion]:
     # The channel's link to the mesh is the next limit.
     factor = max(0.5, image.machine.dram.bytes_per_cycle / image.machine.noc.flit_bytes)
     saved = evidence.saved(Scales(dram=dict.fromkeys(in_dram, factor)))
-    detail = "on a machine with twice the DRAM bandwidth; on this one, move fewer bytes or reuse them more"
-    yield Suggestion(FasterDram(2), "The DRAM holds it up", detail, saved)
+    detail = "of another machine; on this one, move fewer bytes or reuse them more"
+    yield Suggestion(FasterDram(2), "Twice the DRAM bandwidth", detail, saved)
     cores = {(stage.epoch, core): 0.5 for stage in evidence.stages for core in stage.cores}
-    detail = "with links twice as wide; on this machine, multicast what several cores read, and place them closer"
-    yield Suggestion(WiderLinks(2), "The network holds it up", detail, evidence.saved(Scales(network=0.5)))
-    detail = "on a machine that computes twice as fast; on this one, spread the work over more cores"
-    yield Suggestion(FasterMath(2), "The compute threads hold it up", detail, evidence.saved(Scales(work=cores)))
+    detail = "of another machine; on this one, multicast what several cores read, and place them closer"
+    yield Suggestion(WiderLinks(2), "Links twice as wide", detail, evidence.saved(Scales(network=0.5)))
+    detail = "of another machine; on this one, spread the work over more cores"
+    yield Suggestion(FasterMath(2), "Compute threads twice as fast", detail, evidence.saved(Scales(work=cores)))
 
 
 def recompile(change: Change, graph: TensorGraph, machine: Machine, seed: int = 0) -> Image:

@@ -2,18 +2,24 @@
 and it asks the network for nothing."""
 
 import json
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from compiler.ir.hints import Hint
+from compiler.pipeline import compile_graph
+from compiler.target import Coord, Machine
 from emulator.profile import REASONS, THREAD_NAMES
 from runtime.testing.browser import Browser
 from runtime.view.compare import compare, comparison_page
 from runtime.view.document import document
 from runtime.view.html import report_page
 from runtime.view.model import build
+from runtime.view.stages import StageView
 from tests.unit.view.ran import Ran, ran
 
 CASES = [("mlp", "mesh_4x4"), ("wide", "wormhole_n150")]
@@ -178,6 +184,19 @@ def test_dragging_a_stage_hands_out_a_hint(browser: Browser, folder: Path) -> No
     assert f"stage {stage.letter} {stage.name}" in hint
     assert "at core(" in hint
     assert "→" in browser.evaluate("document.getElementById('whatif-link').textContent")
+    found = re.search(r"at core\((\d+), (\d+)\)", hint)
+    assert found is not None
+    corner = Coord(int(found[1]), int(found[2]))
+    graph = ran("wide", "wormhole_n150").graph
+    asked = Hint(stage.spans[0], cores=_grid(machine, stage), corner=(corner.x, corner.y))
+    compiled = build(compile_graph(replace(graph, hints=(asked,)), machine).image)
+    moved = next(each for each in compiled.stages if each.name == stage.name)
+    assert min((machine.cores[core] for core in moved.cores), key=lambda coord: (coord.y, coord.x)) == corner
+
+
+def _grid(machine: Machine, stage: StageView) -> tuple[int, int]:
+    coords = [machine.cores[core] for core in stage.cores]
+    return len({coord.y for coord in coords}), len({coord.x for coord in coords})
 
 
 def test_a_link_into_the_report(browser: Browser, folder: Path) -> None:

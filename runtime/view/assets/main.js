@@ -78,7 +78,7 @@ function togglePlay() {
 
 function paintClock() {
   $("epoch").value = state.epoch;
-  $("epoch-text").textContent = state.epoch + " of " + data.epochs.length;
+  $("epoch-text").textContent = state.epoch + " of 0 to " + (data.epochs.length - 1);
   if (!data.run) return;
   $("scrub").value = state.window;
   const time = data.run.time, w = state.window;

@@ -2,7 +2,7 @@
 
 function memoryPanel(panel) {
   panel.append(el("div", { id: "memory-l1" }), el("div", { id: "memory-fill" }), el("div", { id: "memory-dram" }));
-  $("memory-dram").append(dramLifetimes(), channelTable());
+  $("memory-dram").append(...dramLifetimes(), channelTable());
   views.push((changed) => {
     if (state.tab !== "memory") return;
     if (["tab", "selection", "epoch"].some((each) => changed.has(each))) { paintL1(); paintChannels(); }
@@ -98,11 +98,11 @@ function dramLifetimes() {
     if (column > 26) root.append(svg("text", { class: "soft", x: epoch * column + 4, y: height + 14 }, (column > 60 ? "epoch " : "") + epoch));
   }
   return [el("h3", {}, "DRAM, " + bytes(top) + " on each of " + plural(data.machine.channels.length, "channel")),
-    el("div", { class: "legend" }, Object.entries(ROLE_COLORS).map(([role, color]) => el("span", { class: "key" }, el("span", { class: "swatch", style: "background:" + color }), role))),
+    el("div", { class: "legend" }, Object.entries(ROLE_COLORS).filter(([role]) => held.some(([tensor]) => tensor.role === role)).map(([role, color]) => el("span", { class: "key" }, el("span", { class: "swatch", style: "background:" + color }), role))),
     el("div", { class: "chart scroll" }, root)];
 }
 
-const ROLE_COLORS = { input: "#a6cee3", weight: "#b2df8a", constant: "#ffed6f", output: "#fdbf6f", temporary: "#d9d9d9" };
+const ROLE_COLORS = { input: "#a6cee3", weight: "#b2df8a", state: "#cab2d6", constant: "#ffed6f", output: "#fdbf6f", temporary: "#d9d9d9" };
 
 function press(element, action) {
   element.addEventListener("click", (event) => { event.stopPropagation(); action(); });

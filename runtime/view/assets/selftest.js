@@ -112,7 +112,20 @@ const SELF_TESTS = {
     for (const color of [...STAGE_COLORS, ...Object.values(ROLE_COLORS)]) if (contrast(parseColor(color), [17, 17, 17]) < 4.5) worst.push(color);
     return worst.length === 0 || worst.join();
   },
+  "no view shows a value that was not made for reading"() {
+    for (const name of Object.keys(panels)) update({ tab: name });
+    for (const kind of ["stage", "stream", "tensor"]) select(kind, 0);
+    const found = document.body.innerText.match(/\[object|undefined|NaN|Infinity|\bnull\b/);
+    const hidden = [...document.querySelectorAll("main *, header *")].find((each) => each.children.length === 0 && /\[object|undefined|NaN/.test(each.textContent));
+    return found === null && hidden === undefined || String(found || hidden.textContent);
+  },
   "nothing is wider than the page"() {
+    for (const tab of Object.keys(panels)) {
+      update({ tab });
+      const inside = $("panel-" + tab).getBoundingClientRect().right;
+      const wide = [...$("panel-" + tab).children].find((each) => each.scrollWidth > each.clientWidth + 1 && getComputedStyle(each).overflowX === "visible" || each.getBoundingClientRect().right > inside + 1);
+      if (wide) return tab + ": " + wide.outerHTML.slice(0, 80);
+    }
     return document.documentElement.scrollWidth <= innerWidth + 1 || "page " + document.documentElement.scrollWidth + " window " + innerWidth;
   },
 };
@@ -126,7 +139,7 @@ const withRun = {
       update({ epoch });
       return [...document.querySelectorAll("#thread-table tbody tr")].map((row) => [...row.cells].map((cell) => cell.textContent));
     });
-    figures.lines = [...document.querySelectorAll("[data-line][data-cycles]")].map((row) => [row.dataset.line, row.cells[2].textContent]);
+    figures.lines = [...document.querySelectorAll("[data-line][data-cycles]")].map((row) => [row.dataset.line, row.cells[1].textContent]);
     figures.total = $("source-total").cells[1].textContent;
     return figures;
   },

@@ -15,17 +15,17 @@ function sourcePanel(panel) {
 }
 
 function sourceTable(name, number, listed) {
-  const columns = data.run ? ["line", "source", "cycles", "share", "", "DRAM", "between cores"] : ["line", "source", "DRAM", "between cores"];
+  const columns = data.run ? ["line", "cycles", "share", "", "DRAM", "between cores", "source"] : ["line", "DRAM", "between cores", "source"];
   const body = listed.map(([line, text, cost]) => {
     const id = number + ":" + line, moved = cost ? [bytes(cost[0].dramRead + cost[0].dramWritten), bytes(cost[0].betweenCores)] : ["", ""];
     const cycles = !data.run ? [] : cost ? [count(cost[0].busy + cost[0].stalled), percent(cost[0].share),
-      el("span", { class: "share", style: "width:" + Math.max(1, 90 * cost[0].share) + "px" })] : ["", "", ""];
+      el("span", { class: "share", style: "width:" + Math.max(1, 60 * cost[0].share) + "px" })] : ["", "", ""];
     const attributes = { "data-line": id };
     if (cost) Object.assign(attributes, { tabindex: 0, onclick: () => select("line", id), onkeydown: (event) => { if (event.key === "Enter") select("line", id); },
       "data-cycles": cost[0].busy + cost[0].stalled });
-    return { attributes, cells: [String(line), el("span", { class: "text" }, text), ...cycles, ...moved] };
+    return { attributes, cells: [String(line), ...cycles, ...moved, el("span", { class: "text" }, text)] };
   });
-  return table(name, columns, body, { class: "code", numeric: data.run ? [0, 2, 3, 5, 6] : [0, 2, 3] });
+  return table(name, columns, body, { class: "code", numeric: data.run ? [0, 1, 2, 4, 5] : [0, 1, 2] });
 }
 
 function totalTable(rest) {

@@ -65,7 +65,12 @@ function roofline() {
 
 function explanation(found) {
   const stageButton = (id, text) => el("button", { type: "button", class: "link", onclick: () => selectStage(id) }, text);
-  const walk = el("ol", { class: "walk" }, found.walk.map((step) => el("li", {}, step.stage >= 0 ? stageButton(step.stage, step.text) : step.text)));
+  const told = (step) => {
+    if (step.stage < 0) return step.text;
+    const name = data.stages[step.stage].letter + " " + data.stages[step.stage].name, [before, ...after] = step.text.split(name);
+    return [before, stageButton(step.stage, name), after.join(name)];
+  };
+  const walk = el("ol", { class: "walk" }, found.walk.map((step) => el("li", {}, told(step))));
   const cards = found.suggestions.map((each) => el("div", { class: "suggestion" }, el("strong", {}, each.title),
     el("div", {}, each.detail), el("div", { class: "good" }, "predicted: " + each.prediction)));
   return [el("h3", {}, "Who waits for whom"), walk, ...(cards.length ? [el("h3", {}, "What would help"), cards] : [])].flat();

@@ -91,6 +91,13 @@ function hints() {
   });
 }
 
+// A hint is for all stages of its statement.
+function others(stage) {
+  const lines = new Set(data.stages[stage].spans.slice(0, 1).map(([source, line]) => source + ":" + line));
+  const found = data.stages.filter((each, id) => id !== stage && each.spans.some(([source, line]) => lines.has(source + ":" + line)));
+  return found.length ? "; the statement has " + found.map((each) => each.letter).join(", ") + " too" : "";
+}
+
 function difference(before, after, unit) {
   const change = before ? (after - before) / before : 0;
   const sign = change > 0 ? "+" : "";
@@ -109,15 +116,13 @@ function paintWhatIf() {
   const { before, after } = whatIf(), bad = occupants().bad.size;
   const found = hints();
   const text = found.map(([stage, where, line]) => where
-    ? line + "  at core(" + where.join(", ") + ")   # stage " + data.stages[stage].letter + " " + data.stages[stage].name
+    ? line + "  at core(" + where.join(", ") + ")   # stage " + data.stages[stage].letter + " " + data.stages[stage].name + others(stage)
     : "# stage " + data.stages[stage].name + " stands on a position without a core").join("\n");
-  const options = found.filter(([, where]) => where).map(([stage, where]) =>
-    "--at " + data.stages[stage].name + "=" + where.join(",")).join(" ");
   box.replaceChildren(
     el("h3", {}, "What if"),
     bad ? el("p", { class: "warn" }, "Two stages stand on one core, or one stands on none: this placement cannot be compiled.") : null,
     el("dl", {}, el("dt", {}, "bytes × links"), el("dd", { id: "whatif-work" }, difference(before.work, after.work, "")),
       el("dt", {}, "busiest link"), el("dd", { id: "whatif-link" }, difference(before.busiest, after.busiest, "flits"))),
-    el("label", {}, "Hints that compile it so", el("textarea", { class: "hints", readonly: true, id: "hints" }, text + "\n# or: meshc compile FILE " + options)),
+    el("label", {}, "Hints that compile it so: put each at the end of its statement", el("textarea", { class: "hints", readonly: true, id: "hints" }, text)),
     el("button", { type: "button", onclick: () => update({ moves: {} }) }, "Put back"));
 }
