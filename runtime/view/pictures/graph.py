@@ -3,7 +3,9 @@
 from collections import defaultdict
 from dataclasses import dataclass
 
+from compiler.ir import TensorGraph
 from runtime.view.colors import ROLES, stage_color
+from runtime.view.graphs import nodes_of
 from runtime.view.model import ViewModel
 from runtime.view.pictures.canvas import Canvas
 
@@ -20,17 +22,35 @@ class _Node:
 def graph_picture(model: ViewModel, epoch: int) -> str:
     """Draw all stages, whatever `epoch` is, from the inputs down."""
     nodes, edges = _nodes(model)
+    return _draw(f"{model.image.name}: {len(model.stages)} stages and what flows between them", nodes, edges)
+
+
+def tensor_graph_picture(graph: TensorGraph) -> str:
+    """Draw the operations of a graph, from the inputs down."""
+    outputs = {value: name for name, value in graph.outputs}
+    nodes = [
+        _Node(
+            f"%{node.number} {node.kind}" + (f" → {outputs[node.number]}" if node.number in outputs else ""),
+            node.shape,
+            ROLES.get(node.kind, ROLES["output" if node.number in outputs else "temporary"]),
+        )
+        for node in nodes_of(graph, ())
+    ]
+    edges = [(value, op.id) for op in graph.ops for value in op.inputs]
+    return _draw(f"{graph.name}: {len(nodes)} operations", nodes, edges)
+
+
+def _draw(title: str, nodes: list[_Node], edges: list[tuple[int, int]]) -> str:
     places = _layout(len(nodes), edges)
     width = 20 + max((x for x, _ in places), default=0) * (WIDE + GAP_X) + WIDE
     height = 20 + max((y for _, y in places), default=0) * (HIGH + GAP_Y) + HIGH
-    canvas = Canvas(width, height, f"{model.image.name}: {len(model.stages)} stages and what flows between them")
+    canvas = Canvas(width, height, title)
     spots = [(10 + x * (WIDE + GAP_X), 10 + y * (HIGH + GAP_Y)) for x, y in places]
     for start, end in edges:
         (x, y), (x1, y1) = spots[start], spots[end]
         a, b, c = x + WIDE / 2, y + HIGH, x1 + WIDE / 2
-        canvas.path(
-            f"M{a:.0f} {b:.0f}C{a:.0f} {b + GAP_Y:.0f} {c:.0f} {y1 - GAP_Y:.0f} {c:.0f} {y1:.0f}", class_="line"
-        )
+        curve = f"M{a:.0f} {b:.0f}C{a:.0f} {b + GAP_Y:.0f} {c:.0f} {y1 - GAP_Y:.0f} {c:.0f} {y1:.0f}"
+        canvas.path(curve, class_="line")
     for node, (x, y) in zip(nodes, spots, strict=True):
         canvas.rect(x, y, WIDE, HIGH, node.color, rx=5, title=f"{node.title}, {node.text}")
         canvas.text(x + 6, y + 14, node.title[:22], "bold on")
