@@ -9,7 +9,7 @@ WARM := $(VENV)/warm.stamp
 export OPENBLAS_NUM_THREADS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint bench pictures clean
 .DEFAULT_GOAL := help
 
 help:
@@ -17,6 +17,7 @@ help:
 	@echo "make test    lint, type-check and test everything"
 	@echo "make lint    lint and type-check only"
 	@echo "make bench   measure the compiler and the emulator"
+	@echo "make pictures  draw the pictures of the documents anew (needs chromium)"
 	@echo "make clean   remove the environment and everything cached"
 	@echo
 	@echo "PYTHON=python3.12 chooses the interpreter of the environment ($(VENV))."
@@ -32,6 +33,9 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+pictures: $(WARM)
+	$(BIN)/python docs/make_pictures.py
 
 bench: $(WARM)
 	$(BIN)/python benchmarks/run.py

@@ -199,6 +199,23 @@ def _grid(machine: Machine, stage: StageView) -> tuple[int, int]:
     return len({coord.y for coord in coords}), len({coord.x for coord in coords})
 
 
+def test_a_stage_is_moved_by_keys_and_put_back(browser: Browser, folder: Path) -> None:
+    open_report(browser, folder)
+    model = ran("mlp").model
+    columns = model.image.machine.columns
+    browser.click("#moving")
+    stage = min(model.stages, key=lambda each: len(each.cores))
+    coord = model.image.machine.cores[stage.cores[0]]
+    browser.click(f"[data-position='{coord.y * columns + coord.x}'] rect.box")
+    assert browser.evaluate("document.getElementById('details-title').textContent").startswith("Core ")
+    way, back = ("ArrowUp", "ArrowDown") if coord.y else ("ArrowDown", "ArrowUp")
+    browser.press(way, shift=True)
+    assert "at core(" in browser.evaluate("document.getElementById('hints').value")
+    assert browser.evaluate("document.querySelectorAll('.cell.bad').length") > 0  # another stage stands there
+    browser.press(back, shift=True)
+    assert browser.evaluate("document.getElementById('hints')") is None
+
+
 def test_a_link_into_the_report(browser: Browser, folder: Path) -> None:
     open_report(browser, folder, fragment="#t=10&tab=memory&select=stage:1")
     assert browser.evaluate("document.getElementById('scrub').value") == "10"

@@ -60,6 +60,7 @@ function buildMesh() {
   root.append(svg("g", {}, mesh.links), svg("g", {}, mesh.cells.map((each) => each.group)), mesh.routes);
   root.addEventListener("click", meshClick);
   root.addEventListener("keydown", meshKey);
+  root.addEventListener("focusin", (event) => { if (event.target.dataset.position) focusCell(Number(event.target.dataset.position), false); });
   root.addEventListener("pointermove", meshHover);
   root.addEventListener("pointerleave", () => tip(""));
   root.addEventListener("pointerdown", dragStart);
@@ -77,7 +78,8 @@ function point(event) {
 }
 
 function cellOf(event) {
-  const group = event.target.closest && event.target.closest(".cell");
+  const under = event.target.closest(".cell") ? event.target : document.elementFromPoint(event.clientX, event.clientY);
+  const group = under && under.closest(".cell"); // a captured pointer's events are for the whole mesh
   return group ? mesh.cells[Number(group.dataset.position)] : null;
 }
 

@@ -89,7 +89,7 @@ const SELF_TESTS = {
     if (free < 0) return data.stages.filter((stage) => stage.epoch === 0).every((stage) => stage.cores.length > data.machine.cores.length / 2);
     const text = $("hints").value;
     const changed = Number.isFinite(whatIf().after.busiest) && $("whatif-link").textContent.includes("→");
-    return changed && text.length > 10;
+    return changed && text.length > 10 && !$("whatif").textContent.includes("null");
   },
   "names and roles: everything that can be pressed has a name"() {
     const nameless = [...document.querySelectorAll("button, [role=button], [role=tab], input, select")].filter((each) =>

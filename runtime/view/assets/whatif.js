@@ -64,8 +64,11 @@ let whatIfKey = null, whatIfValue = null;
 function whatIf() {
   const key = state.epoch + JSON.stringify(state.moves);
   if (key !== whatIfKey) {
-    const moved = new Map(occupants().at), targets = new Map();
-    for (const [position, core] of moved) targets.set(data.machine.cores[core], position);
+    const targets = new Map();
+    data.stages.forEach((stage, id) => {
+      if (stage.epoch !== state.epoch) return;
+      for (const core of stage.cores) targets.set(data.machine.cores[core], movedTo(id, data.machine.cores[core]) ?? data.machine.cores[core]);
+    });
     whatIfKey = key;
     whatIfValue = {
       before: loadsOf(state.epoch, (position) => position),
@@ -118,11 +121,12 @@ function paintWhatIf() {
   const text = found.map(([stage, where, line]) => where
     ? line + "  at core(" + where.join(", ") + ")   # stage " + data.stages[stage].letter + " " + data.stages[stage].name + others(stage)
     : "# stage " + data.stages[stage].name + " stands on a position without a core").join("\n");
-  box.replaceChildren(
+  box.replaceChildren(...[
     el("h3", {}, "What if"),
     bad ? el("p", { class: "warn" }, "Two stages stand on one core, or one stands on none: this placement cannot be compiled.") : null,
     el("dl", {}, el("dt", {}, "bytes × links"), el("dd", { id: "whatif-work" }, difference(before.work, after.work, "")),
       el("dt", {}, "busiest link"), el("dd", { id: "whatif-link" }, difference(before.busiest, after.busiest, "flits"))),
     el("label", {}, "Hints that compile it so: put each at the end of its statement", el("textarea", { class: "hints", readonly: true, id: "hints" }, text)),
-    el("button", { type: "button", onclick: () => update({ moves: {} }) }, "Put back"));
+    el("button", { type: "button", onclick: () => update({ moves: {} }) }, "Put back"),
+  ].filter(Boolean));
 }
