@@ -1,6 +1,6 @@
 """The ways to put one nest on a core grid: shardings, block sizes and how each operand arrives."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -179,8 +179,9 @@ def _variants(
             stages = []
             for block in blocks:
                 bare = Stage(nest_index, ways, grid, block, (), context.to_dram, context.shard, corner)
+                corners = {core: loops(nest, bare, core) for core in corner_cores(bare)}
                 numbers = range(len(nest.operands))
-                plans = (_plan(nest, bare, number, context.from_l1[number], deepest) for number in numbers)
+                plans = (_plan(nest, bare, corners, number, context.from_l1[number], deepest) for number in numbers)
                 stages.append(replace(bare, operands=tuple(plans)))
             yield tuple(stages)
 
@@ -209,9 +210,11 @@ def _divisors(number: int) -> tuple[int, ...]:
     return tuple(n for n in range(1, number + 1) if number % n == 0)
 
 
-def _plan(nest: Nest, stage: Stage, number: int, from_l1: bool, deepest: bool) -> OperandPlan:
-    access = nest.operands[number]
-    nest_loops = loops(nest, stage, 0)
+def _plan(
+    nest: Nest, stage: Stage, corners: Mapping[int, tuple[Loop, ...]], number: int, from_l1: bool, deepest: bool
+) -> OperandPlan:
+    """Plan an operand of a stage whose corner cores have the loops `corners`."""
+    nest_loops = corners[0]
     loading = nest.hint.loading if nest.hint is not None else None
     if loading is Loading.RESIDENT:
         level = 0
@@ -221,7 +224,7 @@ def _plan(nest: Nest, stage: Stage, number: int, from_l1: bool, deepest: bool) -
         level = _level(nest, number, nest_loops)
     wanted = nest.hint.buffers if nest.hint is not None else None
     buffers = (wanted or 2) if deliveries(level, nest_loops) > 1 else 1
-    sharing = _sharing(nest, stage, access, level)
+    sharing = _sharing(nest, stage, corners, nest.operands[number], level)
     thread = Thread.WRITE if _second_thread(nest, number, level, nest_loops) else Thread.READ
     return OperandPlan(level, buffers, sharing, thread, from_l1)
 
@@ -256,7 +259,7 @@ def _level(nest: Nest, number: int, nest_loops: tuple[Loop, ...]) -> int:
     return idle[0] if idle else level
 
 
-def _sharing(nest: Nest, stage: Stage, access: Access, level: int) -> Sharing:
+def _sharing(nest: Nest, stage: Stage, corners: Mapping[int, tuple[Loop, ...]], access: Access, level: int) -> Sharing:
     """The largest group of cores with the same pages that also load them equally often."""
     rank = len(nest.out_dims)
     free = [way == 1 or access.strides[axis] == 0 for axis, way in enumerate(stage.ways)]
@@ -269,16 +272,17 @@ def _sharing(nest: Nest, stage: Stage, access: Access, level: int) -> Sharing:
     if not (down or across):
         return Sharing.NONE
     sharing = Sharing.ALL if down and across else Sharing.COLUMN if down else Sharing.ROW
-    return sharing if _in_step(nest, stage, access, level, sharing) else Sharing.NONE
+    return sharing if _in_step(stage, corners, access, level, sharing) else Sharing.NONE
 
 
-def _in_step(nest: Nest, stage: Stage, access: Access, level: int, sharing: Sharing) -> bool:
+def _in_step(
+    stage: Stage, corners: Mapping[int, tuple[Loop, ...]], access: Access, level: int, sharing: Sharing
+) -> bool:
     """Whether the members of every group load blocks of the same size, equally often."""
     columns = stage.grid[1]
     groups: dict[int, tuple[tuple[int, int], ...]] = {}
-    for core in corner_cores(stage):
+    for core, nest_loops in corners.items():
         group = {Sharing.ROW: core // columns, Sharing.COLUMN: core % columns}.get(sharing, 0)
-        nest_loops = loops(nest, stage, core)
         extents = load_extents(access, level, nest_loops)
         steps = tuple((loop.count if index < level else 0, extents[index]) for index, loop in enumerate(nest_loops))
         if groups.setdefault(group, steps) != steps:

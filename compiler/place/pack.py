@@ -26,11 +26,11 @@ def grid_name(block: Block) -> str:
 
 def legal_starts(machine: Machine, block: Block) -> tuple[tuple[int, int], ...]:
     """Return the (column, row) of every rectangle of live cores that `block` may take, row by row."""
-    return tuple(start for _, start in _options(machine, block))
+    return tuple(start for _, start in _options(machine, _worker_grid(machine), block))
 
 
-def _options(machine: Machine, block: Block) -> tuple[_Choice, ...]:
-    choices = _choices(_worker_grid(machine), block.rows, block.columns)
+def _options(machine: Machine, grid: tuple[int, int, int], block: Block) -> tuple[_Choice, ...]:
+    choices = _choices(grid, block.rows, block.columns)
     if block.corner is None:
         return choices
     columns, rows, corner = machine.core_columns, machine.core_rows, block.corner
@@ -44,7 +44,8 @@ def pack(machine: Machine, blocks: Sequence[Block]) -> tuple[tuple[int, int], ..
     """
     if sum(block.rows * block.columns for block in blocks) > len(machine.cores):
         return None
-    options = [_options(machine, block) for block in blocks]
+    grid = _worker_grid(machine)
+    options = [_options(machine, grid, block) for block in blocks]
     if not all(options):
         return None
     for key in _ORDERS:

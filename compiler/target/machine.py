@@ -163,11 +163,11 @@ class Machine:
     """Budget per core and epoch, the three threads together."""
     facts: Mapping[str, Fact] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def columns(self) -> int:
         return len(self.floor_plan[0])
 
-    @property
+    @cached_property
     def rows(self) -> int:
         return len(self.floor_plan)
 
