@@ -82,7 +82,7 @@ class Epoch:
         state.control[c.LOG_ROWS] = len(state.log)
         _set_addresses(state)
         _start_threads(state, epoch, code)
-        rows = (len(network.links), len(state.channels), len(state.buffers))
+        rows = (len(network.links), len(state.channels), sum(len(program.buffers) for program in epoch.programs))
         recorder = Recorder(*rows, code.origins) if record else None
         return cls(image, number, code, network, _grown(state, 4 * slack + 1024), recorder)
 

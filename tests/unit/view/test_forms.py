@@ -8,12 +8,15 @@ from xml.etree import ElementTree
 
 import pytest
 
+from compiler.program.image import Epoch, Image
+from compiler.target import load_machine
+from emulator import run
 from runtime.explain.explanation import explain
 from runtime.view.compare import compare, comparison_page
 from runtime.view.document import document
 from runtime.view.figures import link_shares, longest_epoch
 from runtime.view.html import POLICY, report_page
-from runtime.view.model import build
+from runtime.view.model import Run, build
 from runtime.view.pictures import PICTURES
 from runtime.view.text import text_view
 from tests.unit.view.ran import CASES, ran
@@ -121,10 +124,20 @@ def test_a_comparison_tells_what_moved_and_why() -> None:
     assert "<script" not in text
 
 
+def test_an_epoch_in_which_nothing_runs() -> None:
+    image = Image("nothing", load_machine("mesh_4x4"), (), (), (), (Epoch((), (), ()),), ())
+    result = run(image, {}, record=True)
+    model = build(image, Run(result.profile, result.recording))
+    assert document(model)["run"]["makespan"] == 0
+    assert "nothing on mesh_4x4" in text_view(model, 0, color=True)
+    for draw in PICTURES.values():
+        ElementTree.fromstring(draw(model, 0))
+
+
 def test_the_report_explains_the_run() -> None:
     model = ran("mlp").model
     assert model.run is not None
-    run = model.run.run
-    assert run.recording is not None
-    found = explain(model.image, run.profile, run.recording, model.stages)
+    recording = model.run.run.recording
+    assert recording is not None
+    found = explain(model.image, model.run.run.profile, recording, model.stages)
     assert document(model)["run"]["explanation"]["sentence"] == found.sentence
