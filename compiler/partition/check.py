@@ -87,7 +87,11 @@ def _check_operands(graph: StageGraph, stage: Stage, nest: Nest, epoch: int, epo
         _require(access.offset >= 0 and last < pages, f"{nest.name}: operand {number} reads past its tensor")
         same_epoch = storage.producer >= 0 and epoch_of[storage.producer] == epoch
         _require(plan.from_l1 == same_epoch, f"{nest.name}: operand {number} is looked for in the wrong memory")
-        _require(not (plan.from_l1 and isinstance(nest.body, GatherBody)), f"{nest.name}: gathers read DRAM only")
+        picks = isinstance(nest.body, GatherBody)
+        _require(not (plan.from_l1 and picks), f"{nest.name}: gathers read DRAM only")
+        _require(
+            not picks or plan.sharing is Sharing.NONE, f"{nest.name}: every core of a gather picks its own elements"
+        )
         _require(0 <= plan.level <= len(nest.space) and plan.buffers >= 1, f"{nest.name}: bad plan")
         _check_sharing(stage, nest, number, plan.sharing)
 

@@ -261,6 +261,8 @@ def _level(nest: Nest, number: int, nest_loops: tuple[Loop, ...]) -> int:
 
 def _sharing(nest: Nest, stage: Stage, corners: Mapping[int, tuple[Loop, ...]], access: Access, level: int) -> Sharing:
     """The largest group of cores with the same pages that also load them equally often."""
+    if isinstance(nest.body, GatherBody):
+        return Sharing.NONE  # every core picks its own elements
     rank = len(nest.out_dims)
     free = [way == 1 or access.strides[axis] == 0 for axis, way in enumerate(stage.ways)]
     if all(free) and stage.cores > 1:
