@@ -1,7 +1,8 @@
 """The read and the write thread of a core: operands in, results out."""
 
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from math import prod
 
 from compiler.codegen.code import CodeBuilder, Counter, Step, affine
 from compiler.codegen.frame import Frame
@@ -10,6 +11,7 @@ from compiler.partition.stages import deliveries
 from compiler.program.image import Code
 from compiler.program.instructions import (
     ZERO,
+    Affine,
     Await,
     Barrier,
     Gather,
@@ -48,12 +50,16 @@ def write_code(frame: Frame, origin: int) -> Code:
 def _loads(frame: Frame, code: CodeBuilder, thread: Thread, level: int, counters: Sequence[Counter]) -> None:
     """Emit the loads of `thread` at `level` and deeper."""
     levels = [plan.level for plan in frame.stage.operands if plan.thread is thread]
-    for number, plan in enumerate(frame.stage.operands):
-        if plan.thread is thread and plan.level == level:
-            _load(frame, code, number, counters)
+    _loads_at(frame, code, thread, level, counters)
     if any(deeper > level for deeper in levels):
         with code.loop(frame.loops[level].count) as counter:
             _loads(frame, code, thread, level + 1, [*counters, counter])
+
+
+def _loads_at(frame: Frame, code: CodeBuilder, thread: Thread, level: int, counters: Sequence[Counter]) -> None:
+    for number, plan in enumerate(frame.stage.operands):
+        if plan.thread is thread and plan.level == level:
+            _load(frame, code, number, counters)
 
 
 def _units(frame: Frame, code: CodeBuilder, level: int, counters: Sequence[Counter]) -> None:
@@ -63,18 +69,14 @@ def _units(frame: Frame, code: CodeBuilder, level: int, counters: Sequence[Count
             _loads(frame, code, Thread.WRITE, level, counters)
         _drain(frame, code, counters)
         return
-    for number, plan in enumerate(frame.stage.operands):
-        if plan.thread is Thread.WRITE and plan.level == level:
-            _load(frame, code, number, counters)
+    _loads_at(frame, code, Thread.WRITE, level, counters)
     with code.loop(frame.loops[level].count) as counter:
         _units(frame, code, level + 1, [*counters, counter])
 
 
 def _load(frame: Frame, code: CodeBuilder, number: int, counters: Sequence[Counter]) -> None:
     extents = frame.extents(number)
-    pages = 1
-    for extent in extents:
-        pages *= extent
+    pages = prod(extents)
     share = frame.plan.shares[number]
     code.emit(Reserve(number, pages))
     if share is None:
@@ -130,10 +132,7 @@ def _drain(frame: Frame, code: CodeBuilder, counters: Sequence[Counter]) -> None
     storage = frame.nest.out
     code.emit(Wait(frame.out_cb, frame.unit))
     if stage.to_dram:
-        width = frame.unit_width
-        with code.loop(frame.unit // width) as row, code.loop(width) as column:
-            page = frame.out_page(counters, [(frame.rank - 2, 1, row), (frame.rank - 1, 1, column)])
-            offset = affine(0, [(width, row), (1, column)])
+        with _unit_pages(frame, code, counters) as (offset, page):
             code.emit(Write(frame.out_cb, offset, frame.names.dram[storage], page, frame.names.nocs[plan.store]))
         if not frame.keeps:
             code.emit(Barrier())
@@ -141,6 +140,15 @@ def _drain(frame: Frame, code: CodeBuilder, counters: Sequence[Counter]) -> None
         ready = affine(plan.ready + frame.core)
         code.emit(SemInc(ready, plan.announce_set, frame.unit, frame.names.nocs[plan.announce]))
     code.emit(Pop(frame.out_cb, frame.unit))
+
+
+@contextmanager
+def _unit_pages(frame: Frame, code: CodeBuilder, counters: Sequence[Counter]) -> Iterator[tuple[Affine, Affine]]:
+    """Loop over the pages of one unit of the result; yields the page in the cb and the page in the tensor."""
+    width = frame.unit_width
+    with code.loop(frame.unit // width) as row, code.loop(width) as column:
+        page = frame.out_page(counters, [(frame.rank - 2, 1, row), (frame.rank - 1, 1, column)])
+        yield affine(0, [(width, row), (1, column)]), page
 
 
 def _gather(frame: Frame, code: CodeBuilder) -> None:
@@ -151,9 +159,6 @@ def _gather(frame: Frame, code: CodeBuilder) -> None:
     with ExitStack() as stack:
         counters = [stack.enter_context(code.loop(loop.count)) for loop in frame.loops[: frame.unit_level]]
         code.emit(Reserve(frame.out_cb, frame.unit))
-        width = frame.unit_width
-        with code.loop(frame.unit // width) as row, code.loop(width) as column:
-            page = frame.out_page(counters, [(frame.rank - 2, 1, row), (frame.rank - 1, 1, column)])
-            offset = affine(0, [(width, row), (1, column)])
+        with _unit_pages(frame, code, counters) as (offset, page):
             code.emit(Gather(frame.out_cb, offset, tensor, index_map, page, noc))
         code.emit(Barrier(), Push(frame.out_cb, frame.unit))

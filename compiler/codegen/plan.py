@@ -5,15 +5,14 @@ from dataclasses import dataclass
 
 from compiler.codegen.traffic import (
     Load,
-    gather_loads,
     leader,
     members,
+    operand_loads,
     reading_cores,
-    stage_loads,
     stage_stores,
 )
-from compiler.partition.nest import GatherBody, Workload
-from compiler.partition.stages import Sharing, Stage
+from compiler.partition.nest import Workload
+from compiler.partition.stages import Sharing, Stage, multicast_semaphores
 from compiler.program.image import CoreSet
 from compiler.route.problem import RouteProblem, Stream, Transfer, TransferKind
 from compiler.target import Coord, Machine
@@ -74,7 +73,7 @@ class _Planner:
         self.streams: list[Stream] = []
 
     def run(self) -> EpochPlan:
-        ready = 2 * max(sum(p.sharing is not Sharing.NONE for p in stage.operands) for stage in self.stages)
+        ready = multicast_semaphores(self.stages)
         plans = []
         for number, stage in enumerate(self.stages):
             plans.append(self.stage(number, stage, ready if stage.shard else -1))
@@ -85,20 +84,13 @@ class _Planner:
     def stage(self, number: int, stage: Stage, ready: int) -> StagePlan:
         channels = len(self.machine.dram.channels)
         nest = self.workload.nests[stage.nest]
-        if isinstance(nest.body, GatherBody):
-            loads: tuple[int, ...] = (
-                self.load_stream(number, f"{nest.name}.0", gather_loads(self.workload, stage, channels)),
-            )
-            shares: tuple[Share | None, ...] = (None,)
-        else:
-            operands = range(len(stage.operands))
-            by_operand = [stage_loads(self.workload, stage, k, self.producers, channels) for k in operands]
-            loads = tuple(self.load_stream(number, f"{nest.name}.{k}", by_operand[k]) for k in operands)
-            shared = [k for k in operands if stage.operands[k].sharing is not Sharing.NONE]
-            shares = tuple(
-                self.share(number, stage, k, 2 * shared.index(k), by_operand[k]) if k in shared else None
-                for k in operands
-            )
+        by_operand = operand_loads(self.workload, stage, self.producers, channels)
+        loads = tuple(self.load_stream(number, f"{nest.name}.{k}", load) for k, load in enumerate(by_operand))
+        shared = [k for k, plan in enumerate(stage.operands) if plan.sharing is not Sharing.NONE]
+        shares = tuple(
+            self.share(number, stage, k, 2 * shared.index(k), by_operand[k]) if k in shared else None
+            for k in range(len(by_operand))
+        )
         store = -1
         if stage.to_dram:
             store = self.store_stream(number, nest.name, stage_stores(self.workload, stage, channels))

@@ -4,13 +4,15 @@ One mechanism serves all operators: the pages of an access follow from the core'
 (dealt over DRAM channels, or in the shard of the core that computed them), and the transfer is the intersection.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
 
+from compiler.numerics import TileGrid
 from compiler.numerics.layout import page_bytes
 from compiler.partition.nest import Access, GatherBody, Nest, Workload
 from compiler.partition.stages import OperandPlan, Sharing, Stage, box, loops
@@ -73,13 +75,18 @@ def reading_cores(stage: Stage, number: int) -> tuple[int, ...]:
 
 def pages_loaded(nest: Nest, stage: Stage, access: Access, plan: OperandPlan, core: int) -> tuple[Pages, int]:
     """Return the distinct pages of an operand that a core loads, and how many times it loads each."""
-    nest_loops = loops(nest, stage, core)
-    pages = np.array([access.offset], dtype=np.int64)
-    for stride, (low, count) in zip(access.strides, box(nest, stage, core), strict=True):
+    pages = _pages_of(box(nest, stage, core), access.strides, access.offset)
+    outside = loops(nest, stage, core)[: plan.level]
+    return pages, prod(loop.count for loop in outside if access.strides[loop.axis] == 0)
+
+
+def _pages_of(tiles: Sequence[tuple[int, int]], strides: Sequence[int], offset: int) -> Pages:
+    """Return the pages of a box of tiles (first and count per axis), each once."""
+    pages = np.array([offset], dtype=np.int64)
+    for stride, (low, count) in zip(strides, tiles, strict=True):
         if stride:
             pages = np.add.outer(pages, stride * np.arange(low, low + count)).ravel()
-    outside = nest_loops[: plan.level]
-    return pages, prod(loop.count for loop in outside if access.strides[loop.axis] == 0)
+    return pages
 
 
 def owner_of_pages(nest: Nest, stage: Stage, pages: Pages) -> Pages:
@@ -109,11 +116,15 @@ def stage_loads(
         if plan.from_l1:
             source_stage, producer = producers[storage.producer]
             sources = owner_of_pages(workload.nests[producer.nest], producer, pages)
-        counts = np.bincount(sources)
-        used = np.flatnonzero(counts)
-        nbytes = counts[used] * times * page_bytes(storage.dtype)
-        found.append(Load(core, source_stage, tuple(used.tolist()), tuple(nbytes.tolist())))
+        found.append(_load(core, source_stage, sources, times * page_bytes(storage.dtype)))
     return tuple(found)
+
+
+def _load(core: int, stage: int, sources: Pages, nbytes: int) -> Load:
+    """Add up `nbytes` for every time that a source is named."""
+    counts = np.bincount(sources)
+    used = np.flatnonzero(counts)
+    return Load(core, stage, tuple(used.tolist()), tuple((counts[used] * nbytes).tolist()))
 
 
 def gather_loads(workload: Workload, stage: Stage, channels: int) -> tuple[Load, ...]:
@@ -131,16 +142,21 @@ def stage_stores(workload: Workload, stage: Stage, channels: int) -> tuple[Load,
     """Return what every core of a stage writes to DRAM, with channels as `sources`."""
     nest = workload.nests[stage.nest]
     nbytes = page_bytes(workload.storages[nest.out].dtype)
-    strides = tuple(prod(nest.out_dims[axis + 1 :]) for axis in range(len(nest.out_dims)))
+    grid = TileGrid(nest.shape)
     found = []
     for core in range(stage.cores):
-        pages = np.zeros(1, dtype=np.int64)
-        for stride, (low, count) in zip(strides, box(nest, stage, core), strict=False):
-            pages = np.add.outer(pages, stride * np.arange(low, low + count)).ravel()
-        counts = np.bincount(pages % channels)
-        used = np.flatnonzero(counts)
-        found.append(Load(core, -1, tuple(used.tolist()), tuple((counts[used] * nbytes).tolist())))
+        pages = _pages_of(box(nest, stage, core)[: len(grid.dims)], grid.strides, 0)
+        found.append(_load(core, -1, pages % channels, nbytes))
     return tuple(found)
+
+
+def operand_loads(
+    workload: Workload, stage: Stage, producers: Mapping[int, tuple[int, Stage]], channels: int
+) -> tuple[tuple[Load, ...], ...]:
+    """Return what the reading cores of a stage load, operand by operand; see `stage_loads`."""
+    if isinstance(workload.nests[stage.nest].body, GatherBody):
+        return (gather_loads(workload, stage, channels),)
+    return tuple(stage_loads(workload, stage, k, producers, channels) for k in range(len(stage.operands)))
 
 
 def epoch_flows(workload: Workload, stages: tuple[Stage, ...], channels: int) -> tuple[Flow, ...]:
@@ -148,15 +164,7 @@ def epoch_flows(workload: Workload, stages: tuple[Stage, ...], channels: int) ->
     producers = {stage.nest: (number, stage) for number, stage in enumerate(stages)}
     flows = []
     for number, stage in enumerate(stages):
-        if isinstance(workload.nests[stage.nest].body, GatherBody):
-            loads = list(gather_loads(workload, stage, channels))
-        else:
-            loads = [
-                load
-                for operand in range(len(stage.operands))
-                for load in stage_loads(workload, stage, operand, producers, channels)
-            ]
-        for load in loads:
+        for load in chain.from_iterable(operand_loads(workload, stage, producers, channels)):
             flows += [
                 Flow(load.stage, source, number, load.core, nbytes)
                 for source, nbytes in zip(load.sources, load.nbytes, strict=True)

@@ -12,7 +12,7 @@ from compiler.numerics import DType
 from compiler.numerics.expr import identity
 from compiler.numerics.layout import page_bytes
 from compiler.partition.nest import ContractBody, GatherBody, MapBody, Nest, ReduceBody, Workload
-from compiler.partition.stages import Loop, Sharing, Stage, deliveries, has_partials, load_extents, loops
+from compiler.partition.stages import Loop, Sharing, Stage, deliveries, has_partials, load_extents, loops, out_capacity
 from compiler.program.instructions import Thread
 from compiler.target import Machine
 from compiler.target.costs import (
@@ -53,7 +53,7 @@ def register_block(machine: Machine, rows: int, columns: int) -> tuple[int, int]
 
 def compute_cost(machine: Machine, workload: Workload, nest: Nest, nest_loops: tuple[Loop, ...]) -> ComputeCost:
     """Return what the compute thread of a core with these loops spends in all."""
-    out_tiles = prod(loop.step * loop.count for loop in nest_loops[: len(nest.out_dims)])
+    out_tiles = out_capacity(nest, nest_loops, keep=True)
     space = prod(loop.step * loop.count for loop in nest_loops)
     dtypes = tuple(workload.storages[access.storage].dtype for access in nest.operands)
     out = workload.storages[nest.out].dtype
@@ -112,7 +112,7 @@ def estimate(machine: Machine, workload: Workload, stage: Stage) -> Estimate:
     busy = {Thread.READ: 0, Thread.WRITE: 0}
     first = dram = 0
     if isinstance(nest.body, GatherBody):
-        pages = prod(loop.count * loop.step for loop in nest_loops)
+        pages = out_capacity(nest, nest_loops, keep=True)
         busy[Thread.READ] = pages * gather_cost(machine, workload.storages[nest.out].dtype, 32)
         dram = workload.storages[nest.out].dtype.itemsize * prod(nest.shape)
     else:
@@ -127,7 +127,7 @@ def estimate(machine: Machine, workload: Workload, stage: Stage) -> Estimate:
             if not plan.from_l1:
                 dram += nbytes * times * stage.cores // members
     compute = compute_cost(machine, workload, nest, nest_loops)
-    out_pages = prod(loop.count * loop.step for loop in nest_loops[: len(nest.out_dims)])
+    out_pages = out_capacity(nest, nest_loops, keep=True)
     out_bytes = out_pages * page_bytes(workload.storages[nest.out].dtype)
     drain = flits(machine, out_bytes) if stage.to_dram else 0
     if stage.to_dram:

@@ -228,8 +228,12 @@ def l1_bytes(machine: Machine, workload: Workload, stage: Stage) -> int:
     return sum(-(-size // align) * align for size in l1_slots(machine, workload, stage))
 
 
+def multicast_semaphores(stages: Sequence[Stage]) -> int:
+    """Return the semaphores that each core of an epoch needs for multicasts: two for each that its stage shares."""
+    return 2 * max((sum(plan.sharing is not Sharing.NONE for plan in stage.operands) for stage in stages), default=0)
+
+
 def semaphores(stages: Sequence[Stage]) -> int:
-    """Return the semaphores that each core of an epoch needs: two per multicast, and one per core that announces
+    """Return the semaphores that each core of an epoch needs: those of multicasts, and one per core that announces
     pages."""
-    shared = (sum(plan.sharing is not Sharing.NONE for plan in stage.operands) for stage in stages)
-    return 2 * max(shared, default=0) + sum(stage.cores for stage in stages if stage.shard)
+    return multicast_semaphores(stages) + sum(stage.cores for stage in stages if stage.shard)
