@@ -11,6 +11,7 @@ from compiler.diagnostics import Source, Span
 from compiler.ir.hints import Hint
 from compiler.numerics import DType, Expr, TileGrid
 from compiler.numerics.fidelity import Fidelity
+from compiler.numerics.masks import TileMask
 from compiler.program.image import IndexMap, Role, Spread
 from compiler.program.instructions import Combine, ReduceAxis
 
@@ -20,6 +21,10 @@ class Storage:
     """A tensor in memory. `producer` is the nest that writes it, -1 for inputs, weights and constants.
 
     Views that only rename pages (a reshape that keeps the tiles) share their storage.
+
+    Pages outside `live` (over `TileGrid(shape).dims`; None: all are live) read as zeros: either they are zero, or no
+    live iteration of any nest uses them. `finite`: no element is NaN or infinite; `promised` if that is assumed rather
+    than proved, and relied upon, so that it has to be checked at run time.
     """
 
     name: str
@@ -28,6 +33,9 @@ class Storage:
     role: Role
     producer: int
     data: bytes = b""
+    live: TileMask | None = None
+    finite: bool = False
+    promised: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +105,10 @@ class Nest:
     (extents in tiles). Strides of operands that only the epilogue uses are 0 along reduced axes. `finish_span` is where
     the epilogue was asked for; it equals `span` unless another line of the source was fused in. `hint` is what the
     source asks of the mapping, all statements that the nest belongs to taken together.
+
+    `live` (over the space; None: all) holds the iterations that may contribute to a live page of the result. Every
+    page outside the result's `live` has no live iteration; a live page may have none, and is then what the epilogue
+    makes of the neutral element.
     """
 
     name: str
@@ -108,6 +120,7 @@ class Nest:
     operands: tuple[Access, ...]
     body: Body
     hint: Hint | None = None
+    live: TileMask | None = None
 
     @property
     def out_dims(self) -> tuple[int, ...]:

@@ -50,6 +50,9 @@ class Stage:
     numbers up to these that divide what it holds.
     The result goes to DRAM (`to_dram`), stays in L1 for stages of the same epoch (`shard`), or both. `corner` is
     where the source wants the first core of the grid.
+
+    A stage of a nest that is not computed whole has a `deal` instead of `ways` (which is then empty): per virtual core
+    the blocks of the result that it computes, in order; see `compiler.partition.ragged`.
     """
 
     nest: int
@@ -60,10 +63,11 @@ class Stage:
     to_dram: bool
     shard: bool
     corner: Coord | None = None
+    deal: tuple[tuple[int, ...], ...] = ()
 
     @property
     def cores(self) -> int:
-        return prod(self.ways)
+        return len(self.deal) or prod(self.ways)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 from compiler.diagnostics import Source, Span
 from compiler.numerics import DType, Expr
+from compiler.numerics.masks import TileMask
 from compiler.program.instructions import Instruction
 from compiler.target import Coord, Machine
 
@@ -44,6 +45,9 @@ class ShardPlace:
 
     `ready` is the first of `len(owners)` semaphores on every reading core: owner `i` adds to semaphore `ready + i` the
     number of pages it has pushed.
+
+    With `pages` the tensor is dealt page by page instead: `ways` is empty, and owner `i` holds the pages `pages[i]`, in
+    that order. Pages that no owner holds are not stored (`Tensor.live`).
     """
 
     epoch: int
@@ -51,11 +55,17 @@ class ShardPlace:
     owners: tuple[int, ...]
     cb: int
     ready: int
+    pages: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """A tensor in device memory. `data` holds the unpadded row-major bytes of a constant, else it is empty."""
+    """A tensor in device memory. `data` holds the unpadded row-major bytes of a constant, else it is empty.
+
+    Pages outside `live` (None: there are none) are zero, by proof or by promise: nobody stores, writes or moves them,
+    and who reads one gets zeros. The host checks them in what it is fed, and sees zeros there in outputs. With
+    `finite` every element is promised to be finite: the host checks what it is fed.
+    """
 
     name: str
     dtype: DType
@@ -63,6 +73,8 @@ class Tensor:
     role: Role
     place: DramPlace | ShardPlace
     data: bytes = b""
+    live: TileMask | None = None
+    finite: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,21 +134,31 @@ class CbKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class CircularBuffer:
-    """A ring of `capacity` pages (one tile each) at L1 `address`; its number is its index in `CoreProgram.buffers`."""
+    """A ring of `capacity` pages (one tile each) at L1 `address`; its number is its index in `CoreProgram.buffers`.
+
+    `finite` says that every element of every page is finite, by proof or by promise. With `checked` it is a promise
+    that the packer must see kept: a page that is not finite stops the run.
+    """
 
     address: int
     capacity: int
     dtype: DType
     kind: CbKind = CbKind.STREAM
     name: str = ""
+    finite: bool = False
+    checked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """A thread's instructions; `origins[i]` is the index in `Image.origins` of the reason for instruction `i`."""
+    """A thread's instructions; `origins[i]` is the index in `Image.origins` of the reason for instruction `i`.
+
+    `tables` are the integers that `Fetch` takes, one after the other; they lie in L1 with the program.
+    """
 
     instructions: tuple[Instruction, ...] = ()
     origins: tuple[int, ...] = ()
+    tables: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,15 @@ NoC. `Read`, `Gather`, `Write`, `Multicast` and `SemInc` are asynchronous; `Barr
 issued has completed: bytes of reads in this core's L1, writes and multicasts and increments acknowledged. Two
 packets of one thread on the same NoC to the same core arrive in the order of issue.
 
+Variables and tables. A thread has `VARIABLES` integer variables, 0 at the start of an epoch, and tables of integers
+that are part of its program (`Code.tables`). `Fetch` sets a variable to the next value of a table: this is how a
+program walks over an irregular set of pages without an instruction for each. Tables are read once, from front to end.
+
+Flags. Every page in a cb carries flags: `zero` (every element is +0 or -0), `finite` (no element is NaN or infinite)
+and `dead` (nobody will look at it; it reads as zero). `Pack` sees every element it writes and sets them; pages that
+come from DRAM carry none. A page that is flagged zero or dead travels as one header flit, between cores and in
+multicasts. The counts of pages never depend on flags.
+
 Compute. Destination registers (`dst`) hold 32-bit tiles: f32, or i32 (bools as 0 and 1). `Matmul`, `Map`, `Reduce` and
 `Fill` write registers; only `Pack` writes L1.
 """
@@ -38,16 +47,49 @@ class Thread(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Affine:
-    """`constant + sum(coefficients[d] * counter[d])`, where `counter[0]` belongs to the outermost enclosing loop.
+    """`constant + sum(coefficients[d] * counter[d])`, where `counter[0]` belongs to the outermost enclosing loop, plus
+    the value of variable `variable` unless that is -1.
 
     Invariant: no more coefficients than enclosing loops; the last coefficient is not zero.
     """
 
     constant: int = 0
     coefficients: tuple[int, ...] = ()
+    variable: int = -1
 
 
 ZERO = Affine()
+
+VARIABLES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """The value of a variable of this thread, where a number of pages or iterations is wanted."""
+
+    index: int
+
+
+Amount: TypeAlias = int | Variable
+"""Pages of a cb or iterations of a loop. What a variable holds may be 0; a number is at least 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """Set variable `variable` to the next value of table `table`."""
+
+    variable: int
+    table: int
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Set variable `variable` to 0 if page `offset` of `cb` (from the read pointer; waited for) is flagged zero or
+    dead, else to 1."""
+
+    variable: int
+    cb: int
+    offset: Affine
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +97,7 @@ class Reserve:
     """Block until `pages` of the ring are free."""
 
     cb: int
-    pages: int
+    pages: Amount
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +105,7 @@ class Push:
     """Hand `pages` to the consumer; they were reserved."""
 
     cb: int
-    pages: int
+    pages: Amount
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +113,7 @@ class Wait:
     """Block until `pages` are there (counted from the read pointer)."""
 
     cb: int
-    pages: int
+    pages: Amount
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +121,7 @@ class Pop:
     """Free `pages`; they were waited for."""
 
     cb: int
-    pages: int
+    pages: Amount
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +129,9 @@ class Read:
     """Read page `page` of `tensor` from where it lives (a DRAM channel or the L1 of its owner) to page `offset` of
     `cb`.
 
-    Reading a page that this core owns goes through its own NIU.
+    Reading a page that this core owns goes through its own NIU. So does a page that the tensor does not store
+    (`Tensor.live`): it arrives as zeros from this core's own L1. With a `guard`, the number of a variable, nothing is
+    read while that variable is 0, and the page is flagged dead.
     """
 
     cb: int
@@ -95,6 +139,7 @@ class Read:
     tensor: int
     page: Affine
     noc: int
+    guard: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +235,10 @@ class Matmul:
     transposed as it is unpacked. `dtype` is that of both cbs; bf16 and f32 accumulate in f32, in the order of `k` from
     tile to tile and of the elements inside a tile, i32 wraps. Of bf16 operands only `part_a` of the left and
     `part_b` of the right one are multiplied, see `compiler.numerics.fidelity`.
+
+    Tiles flagged dead contribute nothing; a register to which only dead tiles were added since its `Fill` is dead.
+    With `skip_a`, the products of a left tile flagged zero are left out where the right tile is finite, by its flag or
+    because its cb is (`CircularBuffer.finite`); likewise `skip_b`. Each flag that is looked at costs `flag_check`.
     """
 
     dst: int
@@ -210,6 +259,8 @@ class Matmul:
     clear: bool
     part_a: Part = Part.WHOLE
     part_b: Part = Part.WHOLE
+    skip_a: bool = False
+    skip_b: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,11 +280,17 @@ class DstTile:
 
 @dataclass(frozen=True, slots=True)
 class Map:
-    """Evaluate kernel `kernel` on `operands`, element by element, into register `dst` (which may be an operand)."""
+    """Evaluate kernel `kernel` on `operands`, element by element, into register `dst` (which may be an operand).
+
+    Where an operand listed in `zeros` is flagged zero, the result is zero (the compiler has proved it) and is not
+    evaluated. With `dead` a dead operand makes the result dead, otherwise it reads as zero. A flag costs `flag_check`.
+    """
 
     kernel: int
     dst: int
     operands: tuple[CbTile | DstTile, ...]
+    zeros: tuple[int, ...] = ()
+    dead: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +326,8 @@ class Combine(Enum):
 class Reduce:
     """Combine register `source`, reduced along `axis`, into register `dst`; elements outside `mask` do not take part.
 
-    `dtype` (f32 or i32) is that of both registers. Elements of `dst` that the axis leaves out are unspecified.
+    `dtype` (f32 or i32) is that of both registers. Elements of `dst` that the axis leaves out are unspecified. A dead
+    source, and for a sum a source flagged zero, is left out at the cost of `flag_check`.
     """
 
     combine: Combine
@@ -297,9 +355,10 @@ class Pack:
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """Repeat up to the matching `End`, `count` >= 1 times; the counter starts at 0."""
+    """Repeat up to the matching `End`, `count` times; the counter starts at 0. A variable is read once, at the start,
+    and may be 0."""
 
-    count: int
+    count: Amount
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,7 +367,9 @@ class End:
 
 
 Instruction: TypeAlias = (
-    Reserve
+    Fetch
+    | Probe
+    | Reserve
     | Push
     | Wait
     | Pop
