@@ -1,6 +1,7 @@
 """Elementwise operations: rules of element types, folding of numbers, broadcasting."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from math import inf
 from typing import TypeAlias
 
@@ -11,7 +12,7 @@ from compiler.frontend.context import Context
 from compiler.frontend.folding import LOGICAL, fold, operator_name
 from compiler.frontend.values import Axis, Index, Number, Operand, Tensor, Value
 from compiler.ir import Iota
-from compiler.numerics import DType, ExprBuilder, ScalarOp
+from compiler.numerics import DType, Expr, ExprBuilder, ScalarOp
 from compiler.numerics.dtypes import round_to
 from compiler.numerics.expr import COMPARISONS
 
@@ -162,15 +163,26 @@ def _map(ctx: Context, op: ScalarOp, operands: Sequence[Operand], types: tuple[D
     axes, ids = align(ctx, [o.value for o in operands if isinstance(o.value, Tensor)], span)
     inputs = list(dict.fromkeys(ids))
     remaining = iter(ids)
-    expr = ExprBuilder()
-    arguments: list[int] = []
+    arguments: list[_Argument] = []
     for operand in operands:
         if isinstance(operand.value, Tensor):
-            arguments.append(expr.arg(inputs.index(next(remaining)), operand.value.dtype))
+            arguments.append((inputs.index(next(remaining)), operand.value.dtype, ""))
         else:
-            arguments.append(expr.const(_number(ctx, operand, dtype), dtype))
-    built = expr.build(expr.op(op, result, *arguments))
-    return ctx.tensor(ctx.builder.map(built, inputs, ctx.span(span)), axes)
+            number = _number(ctx, operand, dtype)
+            arguments.append((number, dtype, repr(number)))
+    return ctx.tensor(ctx.builder.map(_expression(op, result, tuple(arguments)), inputs, ctx.span(span)), axes)
+
+
+_Argument: TypeAlias = tuple[_Scalar, DType, str]
+"""An operand's number, or the value of a constant and how it is written (0.0 == -0.0, but they differ)."""
+
+
+@lru_cache(maxsize=4096)
+def _expression(op: ScalarOp, result: DType, arguments: tuple[_Argument, ...]) -> Expr:
+    """`op` of operands and constants; a program asks for the same few over and over."""
+    expr = ExprBuilder()
+    nodes = [expr.const(value, dtype) if text else expr.arg(int(value), dtype) for value, dtype, text in arguments]
+    return expr.build(expr.op(op, result, *nodes))
 
 
 def _number(ctx: Context, operand: Operand, dtype: DType, converting: bool = False) -> _Scalar:

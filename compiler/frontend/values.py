@@ -50,11 +50,12 @@ class Tensor:
 
     @property
     def rank(self) -> int:
-        return sum(isinstance(axis, int) for axis in self.axes)
+        return len([axis for axis in self.axes if isinstance(axis, int)])
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return tuple(self.type.shape[self.axes.index(number)] for number in range(self.rank))
+        axes, extents = self.axes, self.type.shape
+        return tuple([extents[axes.index(number)] for number in range(self.rank)])
 
     @property
     def indices(self) -> tuple[Index, ...]:

@@ -1,6 +1,7 @@
 """The rules that a scalar expression obeys, independent of whoever built it."""
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -36,6 +37,12 @@ def result_dtype(op: ScalarOp, operand: DType) -> DType:
 
 def expr_problem(expr: Expr, operands: Sequence[DType]) -> str | None:
     """Return the first rule that `expr` breaks as a function of operands of the given types, or None."""
+    return _problem(expr, tuple(operands), tuple([type(node.value) for node in expr.nodes]))
+
+
+@lru_cache(maxsize=4096)
+def _problem(expr: Expr, operands: tuple[DType, ...], _: tuple[type, ...]) -> str | None:
+    """Programs repeat a few expressions over and over. The types of the values tell apart what is equal: 1 and 1.0."""
     if not expr.nodes:
         return "an expression has at least one node"
     for index, node in enumerate(expr.nodes):
