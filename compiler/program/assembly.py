@@ -1,7 +1,7 @@
 """The image as text, for people, which reads back to an equal image.
 
 One thing per line, `;` starts a remark inside code. Lines that begin with `|` belong to the line before them: the text
-of the machine or of a source, the bytes of a constant. Cores that run the same programs are printed once. The remark
+of the machine or of a source, the bytes of a constant, the values of a table. Cores that run the same programs are printed once. The remark
 `; #3` names the origin of an instruction; what follows it is for the reader.
 """
 
@@ -25,6 +25,7 @@ from compiler.program.image import (
     Operand,
     Origin,
     Route,
+    ShardPlace,
     Spread,
     Tensor,
 )
@@ -35,6 +36,7 @@ from compiler.target import Coord, machine_text
 __all__ = ["parse_image", "print_image"]
 
 BYTES_PER_LINE = 48
+VALUES_PER_LINE = 24
 _REMARK_COLUMN = 56
 
 
@@ -87,7 +89,10 @@ def _origin(origin: Origin) -> str:
 
 def _tensor(number: int, tensor: Tensor) -> Iterator[str]:
     shape = ", ".join(str(extent) for extent in tensor.shape)
-    yield (f"tensor t{number} {quoted(tensor.name)} {tensor.dtype.value}[{shape}] {tensor.role.value} {_place(tensor)}")
+    yield (
+        f"tensor t{number} {quoted(tensor.name)} {tensor.dtype.value}[{shape}] {tensor.role.value} {_place(tensor)}"
+        f"{_live(tensor)}{' finite' if tensor.finite else ''}"
+    )
     for start in range(0, len(tensor.data), BYTES_PER_LINE):
         yield f"| {tensor.data[start : start + BYTES_PER_LINE].hex()}"
 
@@ -98,8 +103,16 @@ def _place(tensor: Tensor) -> str:
         return f"dram {place.base:#x}"
     return (
         f"shard epoch {place.epoch} ways {list(place.ways)} owners {list(place.owners)} "
-        f"cb {place.cb} ready {place.ready}"
+        f"cb {place.cb} ready {place.ready}{_dealt(place)}"
     )
+
+
+def _dealt(place: ShardPlace) -> str:
+    return f" pages {[list(pages) for pages in place.pages]}" if place.pages else ""
+
+
+def _live(tensor: Tensor) -> str:
+    return f" live {list(tensor.live.dims)}:{tensor.live.bits.hex()}" if tensor.live else ""
 
 
 def _index_map(number: int, index_map: IndexMap) -> str:
@@ -174,14 +187,17 @@ def _program(program: CoreProgram, origins: Sequence[Origin]) -> Iterator[str]:
         yield (
             f"  cb cb{number} {buffer.dtype.value} x {buffer.capacity} at {buffer.address:#x} "
             f"{buffer.kind.value} {quoted(buffer.name)}"
+            f"{' finite' if buffer.finite else ''}{' checked' if buffer.checked else ''}"
         )
     for name, code in (("read", program.read), ("compute", program.compute), ("write", program.write)):
-        if code.instructions or code.origins:
+        if code.instructions or code.origins or code.tables:
             yield f"  thread {name}"
             yield from _code(code, origins)
 
 
 def _code(code: Code, origins: Sequence[Origin]) -> Iterator[str]:
+    for number, table in enumerate(code.tables):
+        yield from _table(number, table)
     depth, last = 2, -1
     for index, instruction in enumerate(code.instructions):
         depth -= isinstance(instruction, End)
@@ -193,6 +209,12 @@ def _code(code: Code, origins: Sequence[Origin]) -> Iterator[str]:
         number = code.origins[index]
         yield f"{line:<{_REMARK_COLUMN}} ; #{number}" + (_remark(number, origins) if number != last else "")
         last = number
+
+
+def _table(number: int, table: Sequence[int]) -> Iterator[str]:
+    yield f"    table table{number}"
+    for start in range(0, len(table), VALUES_PER_LINE):
+        yield f"    | {' '.join(map(str, table[start : start + VALUES_PER_LINE]))}"
 
 
 def _remark(number: int, origins: Sequence[Origin]) -> str:

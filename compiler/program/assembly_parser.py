@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 from compiler.diagnostics import Diagnostic, DiagnosticError, Label, Source, Span
 from compiler.numerics import DType, Expr, ScalarNode, ScalarOp
+from compiler.numerics.masks import TileMask
 from compiler.program.image import (
     CbKind,
     CircularBuffer,
@@ -38,6 +39,7 @@ _INT = r"(-?\d{1,19})"
 _HEX = r"(-?0x[0-9a-f]{1,16})"
 _TEXT = r'("(?:[^"\\]|\\.)*")'
 _LIST = r"(\[[-\d, ]*\])"
+_LISTS = r"(\[(?:\[[-\d, ]*\](?:, )?)*\])"
 _TYPE = "(" + "|".join(dtype.value for dtype in DType) + ")"
 _PAIR = r"(-?\d{1,19}),(-?\d{1,19})"
 
@@ -49,17 +51,19 @@ _LINES: Mapping[str, str] = {
     "origin": rf"origin #{_INT} {_TEXT}(?: at {_TEXT} {_INT}:{_INT}-{_INT}:{_INT})?",
     "tensor": (
         rf"tensor t{_INT} {_TEXT} {_TYPE}{_LIST} ({'|'.join(role.value for role in Role)}) "
-        rf"(?:dram {_HEX}|shard epoch {_INT} ways {_LIST} owners {_LIST} cb {_INT} ready {_INT})"
+        rf"(?:dram {_HEX}|shard epoch {_INT} ways {_LIST} owners {_LIST} cb {_INT} ready {_INT}(?: pages {_LISTS})?)"
+        rf"(?: live {_LIST}:([0-9a-f]*))?( finite)?"
     ),
-    "map": (rf"map map{_INT} shape {_LIST} digits {_LIST} base {_LIST} steps (\[[-\d, \[\]]*\]) extents {_LIST}"),
+    "map": (rf"map map{_INT} shape {_LIST} digits {_LIST} base {_LIST} steps {_LISTS} extents {_LIST}"),
     "kernel": rf"kernel kernel{_INT}\(([\w ,]*)\)",
     "node": rf"%{_INT} = (\w+)\.{_TYPE} (?:(%\d{{1,9}}(?:, %\d{{1,9}})*)|([-+.\w]+))",
     "epoch": rf"epoch {_INT}",
     "set": rf"set set{_INT} (multicast|list) {_LIST}",
     "route": rf"route noc{_INT} {_PAIR} -> (?:set{_INT}|{_PAIR}):((?: \S+)*)",
     "cores": r"cores (\d{1,9}(?:, \d{1,9})*)",
-    "cb": rf"cb cb{_INT} {_TYPE} x {_INT} at {_HEX} ({'|'.join(kind.value for kind in CbKind)}) {_TEXT}",
+    "cb": rf"cb cb{_INT} {_TYPE} x {_INT} at {_HEX} ({'|'.join(kind.value for kind in CbKind)}) {_TEXT}( finite)?( checked)?",
     "thread": r"thread (read|compute|write)",
+    "table": rf"table table{_INT}",
 }
 _PATTERNS = {word: re.compile(pattern) for word, pattern in _LINES.items()}
 _HOP = re.compile(rf"(?:{_PAIR})?>{_PAIR}(?:/{_INT})?")
@@ -195,7 +199,18 @@ class _Parser:
             for core in found[0].split(", ")
         )
 
+    def table(self, _: tuple[Any, ...]) -> tuple[int, ...]:
+        """The values on the lines that begin with `|`."""
+        words: list[str] = []
+        while self.at < len(self.lines) and self.lines[self.at].startswith("    | "):
+            words += self.lines[self.at].split()[1:]
+            self.at += 1
+        if not all(re.fullmatch(_INT, word) for word in words):
+            raise _Wrong("a value of a table is no integer")
+        return tuple(int(word) for word in words)
+
     def code(self) -> Code:
+        tables = self.numbered("table", self.table)
         instructions, origins = [], []
         while self.at < len(self.lines) and self.lines[self.at].startswith("    "):
             line, _, remark = self.lines[self.at].partition(" ; #")
@@ -203,7 +218,7 @@ class _Parser:
             if remark:
                 origins.append(self.origin(remark))
             self.at += 1
-        return Code(tuple(instructions), tuple(origins))
+        return Code(tuple(instructions), tuple(origins), tables)
 
     def instruction(self, line: str) -> Instruction:
         if line not in self.instructions:
@@ -249,22 +264,40 @@ def _origin(found: tuple[Any, ...]) -> Origin:
 
 
 def _tensor(found: tuple[Any, ...]) -> Tensor:
-    name, dtype, shape, role, base, epoch, ways, owners, cb, ready = found
+    name, dtype, shape, role, base, epoch, ways, owners, cb, ready, pages, dims, bits, finite = found
     place: DramPlace | ShardPlace
     if base is not None:
         place = DramPlace(int(base, 16))
     else:
-        place = ShardPlace(int(epoch), _ints(ways), _ints(owners), int(cb), int(ready))
-    return Tensor(_string(name), DType(dtype), _ints(shape), Role(role), place)
+        place = ShardPlace(int(epoch), _ints(ways), _ints(owners), int(cb), int(ready), _rows(pages or "[]"))
+    return Tensor(
+        _string(name),
+        DType(dtype),
+        _ints(shape),
+        Role(role),
+        place,
+        live=None if dims is None else TileMask(_ints(dims), _bits(bits)),
+        finite=bool(finite),
+    )
+
+
+def _bits(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        raise _Wrong("the pages that live are pairs of hexadecimal digits") from None
+
+
+def _rows(text: str) -> tuple[tuple[int, ...], ...]:
+    try:
+        return tuple(tuple(row) for row in json.loads(text))
+    except (ValueError, TypeError):
+        raise _Wrong(f"{text[:40]} is no list of lists of integers") from None
 
 
 def _index_map(found: tuple[Any, ...]) -> IndexMap:
     shape, digits, base, steps, extents = found
-    try:
-        rows = tuple(tuple(row) for row in json.loads(steps))
-    except (ValueError, TypeError):
-        raise _Wrong(f"{steps[:40]} is no list of lists of integers") from None
-    return IndexMap(_ints(shape), _ints(digits), _ints(base), rows, _ints(extents))
+    return IndexMap(_ints(shape), _ints(digits), _ints(base), _rows(steps), _ints(extents))
 
 
 def _operand(text: str) -> Operand:
@@ -310,5 +343,13 @@ def _hops(src: Coord, text: str) -> tuple[Hop, ...]:
 
 
 def _buffer(found: tuple[Any, ...]) -> CircularBuffer:
-    dtype, capacity, address, kind, name = found
-    return CircularBuffer(int(address, 16), int(capacity), DType(dtype), CbKind(kind), _string(name))
+    dtype, capacity, address, kind, name, finite, checked = found
+    return CircularBuffer(
+        int(address, 16),
+        int(capacity),
+        DType(dtype),
+        CbKind(kind),
+        _string(name),
+        finite=bool(finite),
+        checked=bool(checked),
+    )

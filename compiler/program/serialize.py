@@ -28,7 +28,7 @@ from compiler.diagnostics import Diagnostic, DiagnosticError
 from compiler.program.image import Image
 from compiler.target import Machine, machine_text, parse_machine
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 _MAGIC = b"meshc\x00im"
 _PREFIX = struct.Struct("<8sI8sQ")
@@ -270,16 +270,34 @@ def _sequence_codec(codec: _Codec) -> _Codec:
 
 
 def _union_codec(args: tuple[Any, ...]) -> _Codec:
-    """Records, or a record or nothing, or a float or an int."""
+    """Records, or a record or nothing, or a record or an int, or a float or an int."""
     if set(args) == {float, int}:
         return _Codec("number", lambda writer, value: _pack_number(value), _unpack_number)
-    inner = _record_codec(tuple(arg for arg in args if arg is not type(None)))
+    inner = _record_codec(tuple(arg for arg in args if arg not in (type(None), int)))
+    if int in args:
+        return _record_or_int_codec(inner)
     if type(None) not in args:
         return inner
     return _Codec(
         f"{inner.layout}?",
         lambda writer, value: None if value is None else inner.pack(writer, value),
         lambda reader, item: None if item is None else inner.unpack(reader, item),
+    )
+
+
+def _record_or_int_codec(record: _Codec) -> _Codec:
+    """An int as it is, a record as a list of its row."""
+    number = _plain_codec(int)
+
+    def unpack(reader: _Reader, item: Any) -> Any:
+        if isinstance(item, list) and len(item) == 1:
+            return record.unpack(reader, item[0])
+        return number.unpack(reader, item)
+
+    return _Codec(
+        f"int or [{record.layout}]",
+        lambda writer, value: value if isinstance(value, int) else (record.pack(writer, value),),
+        unpack,
     )
 
 

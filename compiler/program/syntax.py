@@ -1,8 +1,9 @@
 """One line per instruction: the table from which both the printer and the parser of assembly are made.
 
 In a template, `{field}` stands for a field in the form of its type, and `{field:word}` for a flag: the word when it is
-set, nothing when it is not. An offset is printed as `i0*4 + i1 + 7`, where `i0` counts the outermost loop. A mask,
-`mask(40, i0; 64, i1)`, names the extent and the tile of rows, then of columns.
+set, nothing when it is not; for a number, the word before it, and nothing when it is -1. An offset is printed as
+`i0*4 + i1 + v2 + 7`, where `i0` counts the outermost loop and `v2` is a variable. A mask, `mask(40, i0; 64, i1)`, names
+the extent and the tile of rows, then of columns.
 """
 
 import re
@@ -17,12 +18,14 @@ from compiler.numerics import DType
 from compiler.numerics.fidelity import Part
 from compiler.program.instructions import (
     Affine,
+    Amount,
     Await,
     Barrier,
     CbTile,
     Combine,
     DstTile,
     End,
+    Fetch,
     Fill,
     Gather,
     Instruction,
@@ -33,6 +36,7 @@ from compiler.program.instructions import (
     Multicast,
     Pack,
     Pop,
+    Probe,
     Push,
     Read,
     Reduce,
@@ -40,16 +44,19 @@ from compiler.program.instructions import (
     Reserve,
     SemInc,
     SemWait,
+    Variable,
     Wait,
     Write,
 )
 
 TEMPLATES: Mapping[type[Instruction], str] = {
+    Fetch: "fetch v{variable}, table{table}",
+    Probe: "probe v{variable}, cb{cb}[{offset}]",
     Reserve: "reserve cb{cb} {pages}",
     Push: "push cb{cb} {pages}",
     Wait: "wait cb{cb} {pages}",
     Pop: "pop cb{cb} {pages}",
-    Read: "read cb{cb}[{offset}], t{tensor}[{page}], noc{noc}",
+    Read: "read cb{cb}[{offset}], t{tensor}[{page}], noc{noc}{guard: guard v}",
     Gather: "gather cb{cb}[{offset}], t{tensor} by map{index_map}[{page}], noc{noc}",
     Write: "write t{tensor}[{page}], cb{cb}[{offset}], noc{noc}",
     Multicast: "multicast set{targets}, cb{cb}[{offset}] x {pages}, noc{noc}",
@@ -60,10 +67,10 @@ TEMPLATES: Mapping[type[Instruction], str] = {
     Fill: "fill d{dst} {dtype} {value}",
     Matmul: (
         "matmul d{dst} {dtype} {rows}x{columns}x{inner}, "
-        "cb{a}[{a_offset}; {a_row}, {a_inner}]{transpose_a:^T}{part_a}, "
-        "cb{b}[{b_offset}; {b_inner}, {b_column}]{transpose_b:^T}{part_b}{clear: clear}"
+        "cb{a}[{a_offset}; {a_row}, {a_inner}]{transpose_a:^T}{part_a}{skip_a: skip}, "
+        "cb{b}[{b_offset}; {b_inner}, {b_column}]{transpose_b:^T}{part_b}{skip_b: skip}{clear: clear}"
     ),
-    Map: "map d{dst}, kernel{kernel}({operands})",
+    Map: "map d{dst}, kernel{kernel}({operands}){zeros}{dead: dead}",
     Reduce: "reduce d{dst}, d{source}, {combine} {dtype} {axis}{mask}",
     Pack: "pack cb{cb}[{offset}], d{dst}{accumulate: accumulate}{mask}",
     Loop: "loop {count}",
@@ -71,7 +78,7 @@ TEMPLATES: Mapping[type[Instruction], str] = {
 }
 
 _INT = r"-?\d{1,19}"
-_TERM = rf"(?:i\d{{1,3}}(?:\*{_INT})?|{_INT})"
+_TERM = rf"(?:i\d{{1,3}}(?:\*{_INT})?|v\d{{1,9}}|{_INT})"
 _AFFINE = rf"{_TERM}(?: \+ {_TERM})*"
 _MASK = rf" mask\({_INT}, {_AFFINE}; {_INT}, {_AFFINE}\)"
 
@@ -102,24 +109,30 @@ def parse_instruction(line: str) -> Instruction | None:
 
 def format_affine(value: Affine) -> str:
     terms = [f"i{axis}" + (f"*{c}" if c != 1 else "") for axis, c in enumerate(value.coefficients) if c]
+    if value.variable != -1:
+        terms.append(f"v{value.variable}")
     if value.constant or not terms:
         terms.append(str(value.constant))
     return " + ".join(terms)
 
 
 def parse_affine(text: str) -> Affine | None:
-    """The offset in canonical form: no zero coefficient at the end."""
-    constant, by_axis = 0, dict[int, int]()
+    """The offset in canonical form: no zero coefficient at the end. None for more than one variable."""
+    constant, by_axis, variables = 0, dict[int, int](), list[int]()
     for term in text.split(" + "):
-        found = re.fullmatch(rf"i(\d{{1,3}})(?:\*({_INT}))?|({_INT})", term)
+        found = re.fullmatch(rf"i(\d{{1,3}})(?:\*({_INT}))?|({_INT})|v(\d{{1,9}})", term)
         if not found:
             return None
         if found[3] is not None:
             constant += int(found[3])
+        elif found[4] is not None:
+            variables.append(int(found[4]))
         else:
             by_axis[int(found[1])] = int(found[2] or 1)
+    if len(variables) > 1:
+        return None
     depth = 1 + max((axis for axis, c in by_axis.items() if c), default=-1)
-    return Affine(constant, tuple(by_axis.get(axis, 0) for axis in range(depth)))
+    return Affine(constant, tuple(by_axis.get(axis, 0) for axis in range(depth)), *variables)
 
 
 def format_number(value: float | int) -> str:
@@ -148,9 +161,34 @@ def _flag(word: str) -> _Form:
     return _Form(f"({re.escape(word)})?", lambda value: word if value else "", lambda text: text == word)
 
 
+def _after(word: str) -> _Form:
+    """A number behind a word; -1 is left out."""
+    return _Form(
+        rf"(?:{re.escape(word)}({_INT}))?",
+        lambda value: "" if value == -1 else f"{word}{value}",
+        lambda text: int(text) if text else -1,
+    )
+
+
 def _enum(cls: type[Enum]) -> _Form:
     members = {member.value: member for member in cls}
     return _Form(r"(\w+)", lambda value: str(value.value), members.get)
+
+
+def _show_amount(amount: Amount) -> str:
+    return f"v{amount.index}" if isinstance(amount, Variable) else str(amount)
+
+
+def _read_amount(text: str) -> Amount:
+    return Variable(int(text[1:])) if text.startswith("v") else int(text)
+
+
+def _show_zeros(zeros: tuple[int, ...]) -> str:
+    return f" zeros {list(zeros)}" if zeros else ""
+
+
+def _read_zeros(text: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(_INT, text))
 
 
 def _show_part(part: Part) -> str:
@@ -195,6 +233,7 @@ def _read_mask(text: str) -> Mask | None:
 _FORMS: Mapping[Any, _Form] = {
     int: _Form(f"({_INT})", str, int),
     float | int: _Form(r"([-+.\w]+)", format_number, parse_number),
+    Amount: _Form(f"(v?{_INT})", _show_amount, _read_amount),
     Affine: _Form(f"({_AFFINE})", format_affine, parse_affine),
     DType: _enum(DType),
     Part: _Form("( high| low)?", _show_part, lambda text: Part(text.strip() or Part.WHOLE.value)),
@@ -203,8 +242,9 @@ _FORMS: Mapping[Any, _Form] = {
     Mask: _Form(f"({_MASK})", _show_mask, _read_mask),
     Mask | None: _Form(f"({_MASK})?", _show_mask, _read_mask),
     tuple[CbTile | DstTile, ...]: _Form(
-        r"(.*)", lambda value: ", ".join(_show_operand(operand) for operand in value), _read_operands
+        r"([^()]*)", lambda value: ", ".join(_show_operand(operand) for operand in value), _read_operands
     ),
+    tuple[int, ...]: _Form(rf"((?: zeros \[{_INT}(?:, {_INT})*\])?)", _show_zeros, _read_zeros),
 }
 
 
@@ -214,10 +254,15 @@ def _parts(cls: Any) -> tuple[tuple[str, str, _Form | None], ...]:
     hints = get_type_hints(cls)
     parts = []
     for literal, name, word, _ in Formatter().parse(TEMPLATES[cls]):
-        form = None if name is None else _flag(word) if hints[name] is bool and word else _FORMS[hints[name]]
-        parts.append((literal, name or "", form))
+        parts.append((literal, name or "", None if name is None else _form(hints[name], word or "")))
     assert {name for _, name, _ in parts if name} == {item.name for item in fields(cls)}
     return tuple(parts)
+
+
+def _form(hint: Any, word: str) -> _Form:
+    if not word:
+        return _FORMS[hint]
+    return _flag(word) if hint is bool else _after(word)
 
 
 @cache

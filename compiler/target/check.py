@@ -28,6 +28,7 @@ _MAY_BE_ZERO = frozenset(
         *("hop", "niu", "read_issue", "write_issue", "atomic_issue", "read_overhead", "write_overhead"),
         *("packet_gap", "read_packet_gap", "multicast_reserve_per_hop", "multicast_reserve_base"),
         *("vector_load_store", "access", "request_spacing", "cb_op", "semaphore_poll", "loop", "copy_word", "launch"),
+        *("table_load", "flag_check"),
         *("semaphores", "l1_reserved_bytes", "instruction", "fidelity_phase"),
     }
 )

@@ -120,6 +120,10 @@ class CoreTiming:
     semaphore_poll: int
     loop: int
     """One iteration's overhead."""
+    table_load: int
+    """Setting a variable to the next value of a table: a load from L1."""
+    flag_check: int
+    """Looking at the flag of a page."""
     copy_word: int
     """Copying 4 bytes inside L1 by the core's own loads and stores (`gather`)."""
     launch: int
@@ -160,7 +164,8 @@ class Machine:
     semaphores: int
     """Per core, one L1 word each, aligned to `l1_alignment`."""
     program_instructions: int
-    """Budget per core and epoch, the three threads together."""
+    """Budget per core and epoch, the three threads and their tables together: 8 values of a table, of 4 bytes each, take
+    the room of one instruction, of 32 bytes."""
     facts: Mapping[str, Fact] = field(default_factory=dict)
 
     @cached_property

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from compiler.numerics import DType, ScalarNode, ScalarOp
 from compiler.program.image import Code, CoreProgram, CoreSet, Epoch, Image, Route
-from compiler.program.instructions import Affine, Instruction
+from compiler.program.instructions import VARIABLES, Affine, Instruction
 from compiler.target import Machine, load_machine, preset_names
 
 _MACHINES = tuple(load_machine(name) for name in preset_names())
@@ -65,21 +65,22 @@ def _special(hint: Any) -> st.SearchStrategy[Any] | None:
     if hint is Machine:
         return st.sampled_from(_MACHINES)
     if hint is Affine:
-        return st.builds(_affine, _NUMBERS, st.lists(_NUMBERS, max_size=3))
+        return st.builds(_affine, _NUMBERS, st.lists(_NUMBERS, max_size=3), st.just(-1) | st.integers(0, VARIABLES))
     if hint is ScalarNode:
         return _nodes()
     if hint is Code:
-        return st.builds(_code, st.lists(_values(Instruction), max_size=4), st.none() | st.integers(0, 3))
+        tables = st.lists(st.lists(_NUMBERS, max_size=30).map(tuple), max_size=2).map(tuple)
+        return st.builds(_code, st.lists(_values(Instruction), max_size=4), st.none() | st.integers(0, 3), tables)
     if hint is Epoch:
         programs, sets, routes = (st.lists(_values(part), max_size=3) for part in (CoreProgram, CoreSet, Route))
         return st.builds(_epoch, programs, sets, routes, st.permutations(range(100)))
     return None
 
 
-def _affine(constant: int, coefficients: list[int]) -> Affine:
+def _affine(constant: int, coefficients: list[int], variable: int) -> Affine:
     while coefficients and coefficients[-1] == 0:
         coefficients = coefficients[:-1]
-    return Affine(constant, tuple(coefficients))
+    return Affine(constant, tuple(coefficients), variable)
 
 
 def _nodes() -> st.SearchStrategy[ScalarNode]:
@@ -89,8 +90,8 @@ def _nodes() -> st.SearchStrategy[ScalarNode]:
     return st.builds(ScalarNode, *kind, args) | st.builds(ScalarNode, *kind, st.just(()), _FLOATS | _NUMBERS)
 
 
-def _code(instructions: list[Instruction], origin: int | None) -> Code:
-    return Code(tuple(instructions), () if origin is None else (origin,) * len(instructions))
+def _code(instructions: list[Instruction], origin: int | None, tables: tuple[tuple[int, ...], ...]) -> Code:
+    return Code(tuple(instructions), () if origin is None else (origin,) * len(instructions), tables)
 
 
 def _epoch(programs: list[CoreProgram], sets: list[CoreSet], routes: list[Route], cores: list[int]) -> Epoch:

@@ -40,6 +40,8 @@ def machines(draw: st.DrawFn, max_side: int = 5, min_cores: int = 1) -> Machine:
                 cb_op=_costs(),
                 semaphore_poll=_costs(),
                 loop=_costs(),
+                table_load=_costs(),
+                flag_check=_costs(),
                 copy_word=_costs(),
                 launch=_costs(2000),
             )
