@@ -114,7 +114,7 @@ class Encoder:
         a_offset, b_offset = self.code.affine(i.a_offset), self.code.affine(i.b_offset)
         left = (i.a, a_offset, i.a_row, i.a_inner)
         right = (i.b, b_offset, i.b_inner, i.b_column)
-        product = self.code.kernel(MatmulKernel(i.dtype))
+        product = self.code.kernel(MatmulKernel(i.dtype, i.annihilates))
         unpack = (
             self._unpack(UnpackKernel(i.dtype, i.transpose_a, i.part_a, LEFT_LOW_BITS)),
             self._unpack(UnpackKernel(i.dtype, i.transpose_b, i.part_b, RIGHT_LOW_BITS)),

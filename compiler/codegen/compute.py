@@ -208,6 +208,7 @@ class _Writer:
             clear=False,
             part_a=parts[0],
             part_b=parts[1],
+            annihilates=body.annihilates,
         )
 
     def finish(self, counters: Sequence[Counter]) -> None:

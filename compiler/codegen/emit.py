@@ -14,8 +14,9 @@ from compiler.codegen.traffic import epoch_flows
 from compiler.numerics import TileGrid
 from compiler.numerics.layout import page_bytes
 from compiler.partition.bound import lower_bound
+from compiler.partition.footprint import cb_sizes, keeps_result, l1_slots
 from compiler.partition.nest import GatherBody, Workload
-from compiler.partition.stages import Stage, StageGraph, cb_sizes, keeps_result, l1_slots
+from compiler.partition.stages import Stage, StageGraph
 from compiler.place.check import check as check_placement
 from compiler.place.problem import Block, PlaceProblem, core_at
 from compiler.place.solve import PlaceOptions
@@ -183,6 +184,9 @@ def _channel_bytes(machine: Machine, workload: Workload, storage: int) -> int:
     return -(-pages // len(machine.dram.channels)) * page_bytes(workload.storages[storage].dtype)
 
 
+_FED = (Role.INPUT, Role.WEIGHT, Role.STATE)
+
+
 def _tensors(machine: Machine, graph: StageGraph, plans: tuple[EpochPlan, ...], memory: _Memory) -> _Tables:
     workload = graph.workload
     tensors: list[Tensor] = []
@@ -191,7 +195,10 @@ def _tensors(machine: Machine, graph: StageGraph, plans: tuple[EpochPlan, ...], 
         if base is not None:
             dram[number] = len(tensors)
             place_ = DramPlace(base)
-            tensors.append(Tensor(storage.name, storage.dtype, storage.shape, storage.role, place_, storage.data))
+            finite = storage.finite and storage.role in _FED
+            tensors.append(
+                Tensor(storage.name, storage.dtype, storage.shape, storage.role, place_, storage.data, finite=finite)
+            )
     shards = []
     for epoch, plan in enumerate(plans):
         numbers: dict[int, int] = {}

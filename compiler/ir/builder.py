@@ -60,15 +60,15 @@ class GraphBuilder:
     def kind(self, value: int) -> Kind:
         return self._ops[value].kind
 
-    def input(self, name: str, type: TensorType, span: Span | None = None) -> int:
-        return self.add(Input(name), (), type, span)
+    def input(self, name: str, type: TensorType, span: Span | None = None, *, finite: bool = False) -> int:
+        return self.add(Input(name, finite), (), type, span)
 
-    def weight(self, name: str, type: TensorType, span: Span | None = None) -> int:
-        return self.add(Weight(name), (), type, span)
+    def weight(self, name: str, type: TensorType, span: Span | None = None, *, finite: bool = False) -> int:
+        return self.add(Weight(name, finite), (), type, span)
 
-    def state(self, name: str, type: TensorType, span: Span | None = None) -> int:
+    def state(self, name: str, type: TensorType, span: Span | None = None, *, finite: bool = False) -> int:
         """What the device keeps; `output` with the same name gives its next value."""
-        return self.add(State(name), (), type, span)
+        return self.add(State(name, finite), (), type, span)
 
     def constant(self, array: NDArray[np.generic], dtype: DType, span: Span | None = None) -> int:
         """Add the values of `array`, rounded to `dtype`; equal elements are stored once."""
@@ -108,6 +108,7 @@ class GraphBuilder:
         span: Span | None = None,
         *,
         fidelity: Fidelity = Fidelity.HIFI4,
+        annihilates: bool = False,
     ) -> int:
         """Sum of products of `x` (axes `a`) and `y` (axes `b`), rounded once to their common element type."""
         for problem in letter_problems(a, b, out):
@@ -116,7 +117,7 @@ class GraphBuilder:
         extents = dict(zip(a + b, left.shape + right.shape, strict=False))
         result = TensorType(tuple(extents.get(letter, 0) for letter in out), left.dtype)
         epilogue = cast_expr(accumulator(left.dtype), left.dtype)
-        return self.add(Contract(a, b, out, epilogue, fidelity), (x, y), result, span)
+        return self.add(Contract(a, b, out, epilogue, fidelity, annihilates=annihilates), (x, y), result, span)
 
     def reshape(self, x: int, shape: Sequence[int], span: Span | None = None) -> int:
         return self.add(Reshape(), (x,), TensorType(tuple(shape), self._types[x].dtype), span)

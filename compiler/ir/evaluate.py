@@ -139,6 +139,32 @@ def part_of(values: Array, part: Part, low_bits: int) -> Array:
 
 def product_sum(kind: Contract, a: Array, b: Array) -> Array:
     """Sum of products in the arithmetic of the arrays themselves, axes ordered as `kind.out`."""
+    if not kind.annihilates or (np.isfinite(a).all() and np.isfinite(b).all()):
+        return _matmul(kind, a, b)
+    finite = _matmul(kind, np.where(np.isfinite(a), a, 0), np.where(np.isfinite(b), b, 0))
+    above, below, nan = (_any(kind, a, b, terms) for terms in _NOT_FINITE)
+    found = np.where(above, np.inf, np.where(below, -np.inf, finite))
+    return np.where(nan | (above & below), np.nan, found)
+
+
+_NOT_FINITE: Sequence[Sequence[tuple[Callable[[Array], Array], Callable[[Array], Array]]]] = (
+    ((np.isposinf, lambda y: y > 0), (np.isneginf, lambda y: y < 0)),
+    ((np.isposinf, lambda y: y < 0), (np.isneginf, lambda y: y > 0)),
+    ((np.isnan, lambda y: y != 0),),
+)
+"""Which factors give a product of plus infinity, of minus infinity and of NaN, where a factor 0 annihilates."""
+
+
+def _any(
+    kind: Contract, a: Array, b: Array, terms: Sequence[tuple[Callable[[Array], Array], Callable[[Array], Array]]]
+) -> Array:
+    """Whether some product of a sum has factors of which, in either order, a pair of `terms` holds."""
+    pairs = [(left(a), right(b)) for left, right in terms] + [(right(a), left(b)) for left, right in terms]
+    counts = [_matmul(kind, x.astype(np.float64), y.astype(np.float64)) for x, y in pairs]
+    return np.asarray(np.logical_or.reduce([count > 0 for count in counts]))
+
+
+def _matmul(kind: Contract, a: Array, b: Array) -> Array:
     batch = [c for c in kind.out if c in kind.a and c in kind.b]
     summed = [c for c in kind.a if c not in kind.out]
     left = [c for c in kind.a if c in kind.out and c not in batch]

@@ -37,26 +37,30 @@ class ReduceKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """A tensor that the caller feeds."""
+    """A tensor that the caller feeds. With `finite` the caller promises that no element is NaN or infinite."""
 
     name: str
+    finite: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Weight:
-    """A tensor that is fixed before the program runs."""
+    """A tensor that is fixed before the program runs; `finite` as in `Input`."""
 
     name: str
+    finite: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class State:
     """A tensor that lives on the device from call to call: its value before this call.
 
-    The output of the same name, if there is one, is its value after the call; without one it stays as it is.
+    The output of the same name, if there is one, is its value after the call; without one it stays as it is. With
+    `finite` all of its values are promised to be finite.
     """
 
     name: str
+    finite: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +115,8 @@ class Contract:
     `a` are `m` and the innermost summed index `k`, in either order; the last two of `b` are `k` and `n`, in either
     order. Any other letter of `out` stands in `a` or `b` or both; any other letter not in `out` is summed and stands
     in both. Inputs 0 and 1 have the same element type. The sum accumulates in f32 (floats) or i32.
-    Of bf16 inputs `fidelity` says how much is multiplied; other types know only the highest.
+    Of bf16 inputs `fidelity` says how much is multiplied; other types know only the highest. With `annihilates` (for
+    floats only) a product with a factor 0 is 0, whatever the other factor is.
     `epilogue` maps `ARG 0`, the accumulated f32 or i32 value, and `ARG 1 + k`, input `2 + k` (of the result's rank,
     broadcast to the result), to the result's type.
     Matrix multiplication is `a="mk", b="kn", out="mn"`; scores of attention heads `a="hmk", b="hnk", out="hmn"`.
@@ -124,6 +129,7 @@ class Contract:
     fidelity: Fidelity = Fidelity.HIFI4
     epilogue_span: Span | None = field(default=None, compare=False, repr=False)
     """As in `Reduce`."""
+    annihilates: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,7 @@ from compiler.numerics.fidelity import Fidelity
 _NESTING = 100
 _DTYPES = {dtype.value: dtype for dtype in DType}
 _CALLS = {op.value: op for op in ScalarOp if op.arity > 0}
+_FED: dict[str, type[Input] | type[Weight] | type[State]] = {"input": Input, "weight": Weight, "state": State}
 _COMBINERS = {kind.value: kind for kind in ReduceKind}
 _SPAN = re.compile(r"@(.*):(\d+):(\d+)-(\d+):(\d+)", re.DOTALL)
 
@@ -160,12 +161,8 @@ class _Parser:
     def kind(self, type: TensorType) -> tuple[Kind, list[int]]:
         word = self.lexer.group("word", "an operation")
         match word.text:
-            case "input":
-                return Input(self.name()), []
-            case "weight":
-                return Weight(self.name()), []
-            case "state":
-                return State(self.name()), []
+            case "input" | "weight" | "state":
+                return _FED[word.text](self.name(), self.lexer.accept("finite")), []
             case "constant":
                 return Constant(self.data(type.dtype)), []
             case "iota":
@@ -212,6 +209,7 @@ class _Parser:
 
     def contract(self) -> tuple[Contract, list[int]]:
         fidelity = next((f for f in Fidelity if self.lexer.accept(f.value)), Fidelity.HIFI4)
+        annihilates = self.lexer.accept("annihilates")
         a = self.lexer.group("word", "axis letters").text
         self.lexer.expect(",")
         b = self.lexer.group("word", "axis letters").text
@@ -219,7 +217,7 @@ class _Parser:
         out = self.lexer.group("word", "axis letters").text
         inputs = self.values()
         epilogue, extra = self.epilogue(accumulator(self.dtype_of(inputs[0])))
-        return Contract(a, b, out, epilogue, fidelity), inputs + extra
+        return Contract(a, b, out, epilogue, fidelity, annihilates=annihilates), inputs + extra
 
     def epilogue(self, combined: DType) -> tuple[Expr, list[int]]:
         self.lexer.expect("then")

@@ -90,12 +90,8 @@ def _call(node: ScalarNode, texts: Sequence[str]) -> str:
 
 def _kind(kind: Kind, inputs: tuple[int, ...], dtype: DType) -> str:
     match kind:
-        case Input(name):
-            return f"input {_name(name)}"
-        case Weight(name):
-            return f"weight {_name(name)}"
-        case State(name):
-            return f"state {_name(name)}"
+        case Input(name, finite) | Weight(name, finite) | State(name, finite):
+            return f"{type(kind).__name__.lower()} {_name(name)}{' finite' if finite else ''}"
         case Constant(data):
             return f"constant {_data(data, dtype)}"
         case Iota(axis):
@@ -108,8 +104,9 @@ def _kind(kind: Kind, inputs: tuple[int, ...], dtype: DType) -> str:
             return f"reduce {kind.kind.value} {list(kind.axes)} {body} {rest}"
         case Contract():
             rest = _epilogue(kind.epilogue, inputs[2:])
-            fidelity = "" if kind.fidelity is Fidelity.HIFI4 else f"{kind.fidelity.value} "
-            return f"contract {fidelity}{kind.a},{kind.b}->{kind.out} {_values(inputs[:2])} {rest}"
+            words = "" if kind.fidelity is Fidelity.HIFI4 else f"{kind.fidelity.value} "
+            words += "annihilates " if kind.annihilates else ""
+            return f"contract {words}{kind.a},{kind.b}->{kind.out} {_values(inputs[:2])} {rest}"
         case Reshape():
             return f"reshape {_values(inputs)}"
         case Transpose(perm):

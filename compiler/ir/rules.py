@@ -142,6 +142,8 @@ def _contract(kind: Contract, operands: Sequence[TensorType], result: TensorType
         yield f"operands of type {a.dtype.value} and {b.dtype.value}"
     if kind.fidelity is not Fidelity.HIFI4 and a.dtype is not DType.BF16:
         yield f"operands of type {a.dtype.value} with fidelity {kind.fidelity.value}, which is for bf16"
+    if kind.annihilates and not a.dtype.is_float:
+        yield f"operands of type {a.dtype.value}, of which every 0 annihilates anyway"
     letters = list(letter_problems(kind.a, kind.b, kind.out))
     if letters:
         yield letters[0]

@@ -23,6 +23,12 @@ def _erf_array(x: Array) -> Array:
     return np.asarray(_erf(x), dtype=np.float64)
 
 
+def multiply_annihilating(x: Array, y: Array) -> Array:
+    """`x * y`, and 0 where one is 0 and the other is not finite."""
+    product = np.multiply(x, y)
+    return np.where(np.isnan(product) & ((x == 0) | (y == 0)), np.zeros((), product.dtype), product)
+
+
 TRANSCENDENTAL: Mapping[ScalarOp, Callable[..., Array]] = {
     ScalarOp.EXP: np.exp,
     ScalarOp.LOG: np.log,
@@ -39,6 +45,7 @@ _EXACT: Mapping[ScalarOp, Callable[..., Array]] = {
     ScalarOp.ADD: np.add,
     ScalarOp.SUB: np.subtract,
     ScalarOp.MUL: np.multiply,
+    ScalarOp.MULZ: multiply_annihilating,
     ScalarOp.DIV: np.divide,
     ScalarOp.MOD: np.mod,
     ScalarOp.MIN: np.minimum,
@@ -90,18 +97,23 @@ def apply(op: ScalarOp, dtype: DType, args: Sequence[Array]) -> Array:
         if op in TRANSCENDENTAL:
             exact = TRANSCENDENTAL[op](*(arg.astype(np.float64) for arg in wide))
             return cast(np.asarray(exact, np.float32), dtype)
-        if op is ScalarOp.DIV and dtype is DType.I32:
-            return np.asarray(np.floor_divide(*wide))
+        if op is ScalarOp.DIV and dtype.is_integer:
+            return cast(np.asarray(np.floor_divide(*wide)), dtype)
         return cast(np.asarray(_EXACT[op](*wide)), dtype)
 
 
 def cast(values: Array, dtype: DType) -> Array:
-    """Convert as the machine does: `round_to`, integers going to bf16 through f32."""
-    if dtype is DType.BF16 and values.dtype == np.int32:
+    """Convert as the machine does: `round_to`, integers going to floats through f32."""
+    if dtype.is_float and values.dtype.kind in "iu":
         values = values.astype(np.float32)
-    return values if values.dtype == dtype.numpy else np.asarray(round_to(values, dtype))
+    kept = values.dtype == dtype.numpy and not dtype.is_block
+    return values if kept else np.asarray(round_to(values, dtype))
 
 
 def widen(values: Array) -> Array:
-    """bf16 as f32, anything else as it is."""
-    return np.asarray(values.astype(np.float32) if values.dtype == DType.BF16.numpy else values)
+    """Narrow floats as f32, narrow integers as i32, anything else as it is."""
+    wide = _WIDE.get(values.dtype)
+    return values if wide is None else values.astype(wide)
+
+
+_WIDE = {dtype.numpy: dtype.wide.numpy for dtype in DType if dtype.numpy != dtype.wide.numpy}

@@ -3,13 +3,15 @@
 The same expression is interpreted by the reference (NumPy), printed in graphs and assembly, and compiled to native
 code by the emulator, so its meaning is fixed here:
 
-- an operation on bf16 values computes in float32 and rounds the result to bf16, to nearest even; fusing operations
-  into one kernel therefore never changes a bit of the result;
-- i32 arithmetic wraps; division and remainder of i32 round toward minus infinity (NumPy's `//` and `%`), and give 0
-  where the divisor is 0;
+- an operation on a narrow float (bf16, f16, fp8) computes in float32 and rounds the result to that type, to nearest
+  even; fusing operations into one kernel therefore never changes a bit of the result;
+- integer arithmetic wraps, that of i8 and u8 after every step; division and remainder round toward minus infinity
+  (NumPy's `//` and `%`), and give 0 where the divisor is 0;
+- `MULZ` is `MUL`, but 0 where one factor is 0 and the other is NaN or infinite;
 - `MIN` and `MAX` of floats give NaN when either operand is NaN (NumPy's `minimum` and `maximum`);
 - `MOD` of floats has the sign of the divisor (NumPy's `%`); `ROUND` takes halves to even; `SIGN` of either zero is +0
-  and of NaN is NaN; `CAST` from i32 to bf16 goes through f32, any other cast is `round_to`;
+  and of NaN is NaN; `CAST` from an integer to a narrow float goes through f32, any other cast is `round_to`;
+- block floats are only cast; a cast to one depends on the neighbors, so it is the last step of its expression;
 - comparisons give bool; `WHERE(c, a, b)` picks, it does not multiply.
 """
 
@@ -29,6 +31,7 @@ class ScalarOp(Enum):
     ADD = "add"
     SUB = "sub"
     MUL = "mul"
+    MULZ = "mulz"
     DIV = "div"
     MOD = "mod"
     MIN = "min"

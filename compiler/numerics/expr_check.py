@@ -5,20 +5,20 @@ from functools import lru_cache
 
 import numpy as np
 
-from compiler.numerics.dtypes import DType, round_to
+from compiler.numerics.dtypes import FLOATS, NUMBERS, DType, integer_range, round_to
 from compiler.numerics.expr import COMPARISONS, Expr, ScalarNode, ScalarOp
 
-_FLOATS = frozenset({DType.F32, DType.BF16})
-_NUMBERS = _FLOATS | {DType.I32}
-_ALL = frozenset(DType)
+_FLOATS = frozenset(FLOATS)
+_NUMBERS = frozenset(NUMBERS)
+_ELEMENTS = frozenset(dtype for dtype in DType if not dtype.is_block)
 _BOOL = frozenset({DType.BOOL})
 
 _NUMERIC_OPS = {
-    *(ScalarOp.ADD, ScalarOp.SUB, ScalarOp.MUL, ScalarOp.DIV, ScalarOp.MOD, ScalarOp.MIN, ScalarOp.MAX),
+    *(ScalarOp.ADD, ScalarOp.SUB, ScalarOp.MUL, ScalarOp.MULZ, ScalarOp.DIV, ScalarOp.MOD, ScalarOp.MIN, ScalarOp.MAX),
     *(ScalarOp.NEG, ScalarOp.ABS, ScalarOp.SIGN, ScalarOp.LT, ScalarOp.LE, ScalarOp.GT, ScalarOp.GE),
 }
 _LOGIC_OPS = {ScalarOp.AND, ScalarOp.OR, ScalarOp.NOT}
-_ANY_OPS = {ScalarOp.CAST, ScalarOp.EQ, ScalarOp.NE}
+_ANY_OPS = {ScalarOp.EQ, ScalarOp.NE, ScalarOp.WHERE}
 
 
 def accepted(op: ScalarOp) -> frozenset[DType]:
@@ -27,7 +27,9 @@ def accepted(op: ScalarOp) -> frozenset[DType]:
         return _NUMBERS
     if op in _LOGIC_OPS:
         return _BOOL
-    return _ALL if op in _ANY_OPS or op.arity in (0, 3) else _FLOATS
+    if op is ScalarOp.CAST:
+        return frozenset(DType)
+    return _ELEMENTS if op in _ANY_OPS else _FLOATS
 
 
 def result_dtype(op: ScalarOp, operand: DType) -> DType:
@@ -65,6 +67,8 @@ def _node_problems(expr: Expr, index: int, operands: Sequence[DType]) -> Iterato
             yield f"{node.value!r} is not exactly representable in {node.dtype.value}"
     else:
         yield from _typing_problems(node, [expr.nodes[arg].dtype for arg in node.args])
+        if node.dtype.is_block and index < len(expr.nodes) - 1:
+            yield f"a cast to {node.dtype.value} is not the last step"
 
 
 def _arg_problems(node: ScalarNode, operands: Sequence[DType]) -> Iterator[str]:
@@ -88,11 +92,12 @@ def _typing_problems(node: ScalarNode, types: list[DType]) -> Iterator[str]:
 
 
 def is_exact(value: float | int, dtype: DType) -> bool:
-    """True when `dtype` holds `value` without rounding (every float type holds NaN and the infinities)."""
+    """True when `dtype` holds `value` without rounding (every float type holds NaN, but not all hold infinities)."""
     if dtype is DType.BOOL:
         return value in (0, 1)
-    if dtype is DType.I32:
-        return isinstance(value, int) and -(2**31) <= value < 2**31
+    if dtype.is_integer:
+        least, greatest = integer_range(dtype)
+        return isinstance(value, int) and least <= value <= greatest
     if isinstance(value, int) and abs(value) > 2**53:
         return False
     return value != value or float(round_to(np.float64(value).reshape(1), dtype).astype(np.float64)[0]) == value

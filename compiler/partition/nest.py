@@ -77,14 +77,15 @@ class ReduceBody:
 
 @dataclass(frozen=True, slots=True)
 class ContractBody:
-    """Operands 0 and 1 are multiplied tile by tile; `epilogue` as in `ir.Contract`. The last reduced axis is the
-    inner one."""
+    """Operands 0 and 1 are multiplied tile by tile; `epilogue` and `annihilates` as in `ir.Contract`. The last reduced
+    axis is the inner one."""
 
     dtype: DType
     transpose_a: bool
     transpose_b: bool
     epilogue: Expr
     fidelity: Fidelity
+    annihilates: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,11 @@ class Nest:
     `live` (over the space; None: all) holds the iterations that may contribute to a live page of the result. Every
     page outside the result's `live` has no live iteration; a live page may have none, and is then what the epilogue
     makes of the neutral element.
+
+    Where the page of operand `guard` (-1: none) is flagged zero at run time, the iterations of a tile of the result
+    need not be done. A nest with `dead` belongs to a region that its results leave only for such places: it answers a dead
+    operand, or a zero guard, with a dead page; its guard, if it has one, is the last operand and serves for nothing
+    else. Without `dead` the tile is finished as usual, from accumulators to which nothing was added.
     """
 
     name: str
@@ -121,6 +127,13 @@ class Nest:
     body: Body
     hint: Hint | None = None
     live: TileMask | None = None
+    guard: int = -1
+    dead: bool = False
+
+    @property
+    def kernel_operands(self) -> int:
+        """Operands `[0, n)` are what the body and the epilogue use."""
+        return len(self.operands) - (self.dead and self.guard >= 0)
 
     @property
     def out_dims(self) -> tuple[int, ...]:

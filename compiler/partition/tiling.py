@@ -91,12 +91,12 @@ class _Tiler:
 
     def visit(self, op: Operation) -> None:
         match op.kind:
-            case Input(name=name):
-                view = self.source(name, op, Role.INPUT)
-            case Weight(name=name):
-                view = self.source(name, op, Role.WEIGHT)
-            case State(name=name):
-                view = self.source(name, op, Role.STATE)
+            case Input(name, finite):
+                view = self.source(name, op, Role.INPUT, finite=finite)
+            case Weight(name, finite):
+                view = self.source(name, op, Role.WEIGHT, finite=finite)
+            case State(name, finite):
+                view = self.source(name, op, Role.STATE, finite=finite)
             case Constant(data=data):
                 view = self.source(f"constant_{op.id}", op, Role.CONSTANT, _unsplat(data, op))
             case Iota(axis=axis):
@@ -118,8 +118,8 @@ class _Tiler:
                 view = self.gather(op, IndexMap(op.type.shape, digits, base, steps, extents))
         self.views[op.id] = view
 
-    def source(self, name: str, op: Operation, role: Role, data: bytes = b"") -> _View:
-        self.storages.append(Storage(name, op.type.dtype, op.type.shape, role, -1, data))
+    def source(self, name: str, op: Operation, role: Role, data: bytes = b"", *, finite: bool = False) -> _View:
+        self.storages.append(Storage(name, op.type.dtype, op.type.shape, role, -1, data, finite=finite))
         return _View(len(self.storages) - 1, op.type.shape)
 
     def emit(
@@ -184,7 +184,8 @@ class _Tiler:
             operands.append(Access(view.storage, tuple(strides)))
         operands += [self.broadcast(self.views[i], op.type.shape, len(summed)) for i in op.inputs[2:]]
         dtype = self.graph.ops[op.inputs[0]].type.dtype
-        body = ContractBody(dtype, kind.a[-1] != inner, kind.b[-1] == inner, kind.epilogue, kind.fidelity)
+        transposed = kind.a[-1] != inner, kind.b[-1] == inner
+        body = ContractBody(dtype, *transposed, kind.epilogue, kind.fidelity, kind.annihilates)
         return self.emit(op, "contract", body, tuple(operands), tuple(extents[letter] for letter in summed))
 
     def reshape(self, op: Operation) -> _View:

@@ -12,7 +12,7 @@ from compiler.passes.rewrite import Rewriter, rewrite
 from compiler.passes.scalars import ACCUMULATOR, Applied, compose
 
 _CHEAP = COMPARISONS | {
-    *(ScalarOp.CAST, ScalarOp.ADD, ScalarOp.SUB, ScalarOp.MUL, ScalarOp.MIN, ScalarOp.MAX, ScalarOp.NEG),
+    *(ScalarOp.CAST, ScalarOp.ADD, ScalarOp.SUB, ScalarOp.MUL, ScalarOp.MULZ, ScalarOp.MIN, ScalarOp.MAX, ScalarOp.NEG),
     *(ScalarOp.ABS, ScalarOp.AND, ScalarOp.OR, ScalarOp.NOT, ScalarOp.WHERE),
 }
 _CHEAP_STEPS = 2

@@ -138,7 +138,7 @@ def _neutral(node: ScalarNode, args: Sequence[ScalarNode]) -> int | None:
     if len(args) != 2:
         return None
     for side in (1, 0):
-        commutes = node.op in (ScalarOp.MUL, ScalarOp.ADD, ScalarOp.AND, ScalarOp.OR)
+        commutes = node.op in (ScalarOp.MUL, ScalarOp.MULZ, ScalarOp.ADD, ScalarOp.AND, ScalarOp.OR)
         if args[side].op is ScalarOp.CONST and (side == 1 or commutes) and _is_neutral(node.op, args[side]):
             return node.args[1 - side]
     return None
@@ -147,7 +147,7 @@ def _neutral(node: ScalarNode, args: Sequence[ScalarNode]) -> int | None:
 def _is_neutral(op: ScalarOp, constant: ScalarNode) -> bool:
     value = constant.value
     match op:
-        case ScalarOp.MUL | ScalarOp.DIV:
+        case ScalarOp.MUL | ScalarOp.MULZ | ScalarOp.DIV:
             return value == 1
         case ScalarOp.SUB:
             return value == 0 and copysign(1.0, value) > 0

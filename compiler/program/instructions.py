@@ -239,6 +239,7 @@ class Matmul:
     Tiles flagged dead contribute nothing; a register to which only dead tiles were added since its `Fill` is dead.
     With `skip_a`, the products of a left tile flagged zero are left out where the right tile is finite, by its flag or
     because its cb is (`CircularBuffer.finite`); likewise `skip_b`. Each flag that is looked at costs `flag_check`.
+    With `annihilates` a product of elements of which one is 0 is 0, whatever the other is: no flag `finite` is needed.
     """
 
     dst: int
@@ -261,6 +262,7 @@ class Matmul:
     part_b: Part = Part.WHOLE
     skip_a: bool = False
     skip_b: bool = False
+    annihilates: bool = False
 
 
 @dataclass(frozen=True, slots=True)

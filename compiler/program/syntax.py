@@ -69,6 +69,7 @@ TEMPLATES: Mapping[type[Instruction], str] = {
         "matmul d{dst} {dtype} {rows}x{columns}x{inner}, "
         "cb{a}[{a_offset}; {a_row}, {a_inner}]{transpose_a:^T}{part_a}{skip_a: skip}, "
         "cb{b}[{b_offset}; {b_inner}, {b_column}]{transpose_b:^T}{part_b}{skip_b: skip}{clear: clear}"
+        "{annihilates: annihilates}"
     ),
     Map: "map d{dst}, kernel{kernel}({operands}){zeros}{dead: dead}",
     Reduce: "reduce d{dst}, d{source}, {combine} {dtype} {axis}{mask}",

@@ -3,10 +3,11 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
-from math import isfinite
+from math import gcd, isfinite
 
 from compiler.diagnostics import Diagnostic, DiagnosticError
 from compiler.numerics import DType, ScalarOp
+from compiler.numerics.fidelity import MATMUL_DTYPES
 from compiler.numerics.layout import page_bytes
 from compiler.target.machine import Coord, Machine, Noc, SiteKind, Topology
 
@@ -14,8 +15,8 @@ UNTIMED = frozenset({ScalarOp.ARG, ScalarOp.CONST, ScalarOp.CAST})
 """Steps of an expression that take no pass of the vector unit: operands, constants, and conversions, which ride on the
 load and the store."""
 
-MATMUL_DTYPES = (DType.BF16, DType.F32, DType.I32)
-"""Element types that the matrix instruction multiplies."""
+LIKE = {ScalarOp.MULZ: ScalarOp.MUL}
+"""Steps that have the cost of another: the unit looks at the operands of a product anyway."""
 
 MIN_DST_TILES = 2
 MEMORY_UNIT = 16
@@ -148,7 +149,7 @@ def _tables(machine: Machine) -> Iterator[str]:
     if saved >= machine.compute.matmul.get(DType.BF16, saved + 1):
         yield f"three of `compute.fidelity_phase` are {saved}, no less than `compute.matmul.bf16`"
     for op in ScalarOp:
-        if op not in UNTIMED and machine.compute.vector.get(op, 0) <= 0:
+        if op not in UNTIMED and op not in LIKE and machine.compute.vector.get(op, 0) <= 0:
             yield f"`compute.vector.{op.value}` is missing or not positive"
     for name in [d.value for d in machine.compute.matmul if d not in MATMUL_DTYPES]:
         yield f"`compute.matmul.{name}` is a cost of a product that no instruction computes"
@@ -159,14 +160,11 @@ def _tables(machine: Machine) -> Iterator[str]:
 
 
 def _memory(machine: Machine) -> Iterator[str]:
-    smallest = page_bytes(DType.BOOL)
+    granule = gcd(*(page_bytes(dtype) for dtype in DType))
     for name in ("l1_alignment", "dram_alignment"):
         value = getattr(machine, name)
-        if value <= 0 or smallest % value or value % MEMORY_UNIT:
-            yield (
-                f"`{name}` is {value}; it must divide the smallest page, {smallest} bytes, and be a multiple of "
-                f"{MEMORY_UNIT}"
-            )
+        if value <= 0 or granule % value or value % MEMORY_UNIT:
+            yield f"`{name}` is {value}; it must divide every page, so {granule}, and be a multiple of {MEMORY_UNIT}"
             return
     needed = MIN_L1_PAGES * page_bytes(DType.F32)
     if machine.l1_available < needed:

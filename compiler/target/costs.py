@@ -9,9 +9,11 @@ overlap, so the slowest of the three sets the pace of a run of instructions (`Co
 from dataclasses import dataclass
 from math import ceil
 
+from compiler.diagnostics import InternalError
 from compiler.numerics import DType, Expr
+from compiler.numerics.fidelity import Fidelity, product_dtype
 from compiler.numerics.layout import page_bytes
-from compiler.target.check import UNTIMED
+from compiler.target.check import LIKE, UNTIMED
 from compiler.target.machine import Coord, Machine, Topology
 
 
@@ -45,21 +47,30 @@ def flits(machine: Machine, nbytes: int) -> int:
     return -(-nbytes // machine.noc.flit_bytes) + packets(machine, nbytes)
 
 
-ALL_PHASES = 4
-"""Of a product of whole bf16 operands."""
-
-
 def matmul_cost(
-    machine: Machine, dtype: DType, rows: int, columns: int, inner: int, phases: int = ALL_PHASES
+    machine: Machine, left: DType, right: DType, rows: int, columns: int, inner: int, phases: int | None = None
 ) -> ComputeCost:
-    """`Matmul` of a `rows x inner` by an `inner x columns` block of tiles; only bf16 has fewer than all phases."""
+    """`Matmul` of a `rows x inner` by an `inner x columns` block of tiles of these types; `phases` (default: all that
+    they need) count in products that are multiplied as bf16."""
     products = rows * columns * inner
-    product = machine.compute.matmul[dtype] - (ALL_PHASES - phases) * machine.compute.fidelity_phase
-    loads = (min(rows, columns) + rows * columns) * inner
+    resident = rows <= columns
+    kept, streamed = (page_bytes(left), page_bytes(right)) if resident else (page_bytes(right), page_bytes(left))
     return ComputeCost(
-        unpack=_transfer(loads * page_bytes(dtype), machine.compute.unpack_bytes),
-        math=max(products * product, machine.compute.instruction),
+        unpack=_transfer((min(rows, columns) * kept + rows * columns * streamed) * inner, machine.compute.unpack_bytes),
+        math=max(products * product_cycles(machine, left, right, phases), machine.compute.instruction),
     )
+
+
+def product_cycles(machine: Machine, left: DType, right: DType, phases: int | None = None) -> int:
+    """Cycles of the product of two tiles."""
+    dtype = product_dtype(left, right)
+    if dtype is None:
+        raise InternalError(f"costs: {left.value} is not multiplied by {right.value}")
+    whole = machine.compute.matmul[dtype]
+    if dtype is not DType.BF16:
+        return whole
+    done = Fidelity.HIFI4.phases(left, right) if phases is None else phases
+    return whole - (Fidelity.HIFI4.phases(dtype, dtype) - done) * machine.compute.fidelity_phase
 
 
 def map_cost(machine: Machine, expr: Expr, from_cb: tuple[DType, ...]) -> ComputeCost:
@@ -76,7 +87,7 @@ def vector_cycles(machine: Machine, expr: Expr) -> int:
     timed = [node.op for node in expr.nodes if node.op not in UNTIMED]
     if not timed:
         return 0
-    return machine.compute.vector_load_store + sum(machine.compute.vector[op] for op in timed)
+    return machine.compute.vector_load_store + sum(machine.compute.vector[LIKE.get(op, op)] for op in timed)
 
 
 def reduce_cost(machine: Machine) -> ComputeCost:

@@ -143,10 +143,17 @@ def _where(v: Lanes, condition: Value, x: Value, y: Value) -> Value:
     return v.b.select(condition, x, y)
 
 
+def _float_multiply_annihilating(v: Lanes, x: Value, y: Value) -> Value:
+    product = v.b.fmul(x, y)
+    zero = v.b.or_(v.b.fcmp_ordered("==", x, f32(0.0)), v.b.fcmp_ordered("==", y, f32(0.0)))
+    return v.b.select(v.b.and_(zero, v.is_nan(product)), f32(0.0), product)
+
+
 _FLOAT: Mapping[ScalarOp, Callable[..., Value]] = {
     ScalarOp.ADD: lambda v, x, y: v.b.fadd(x, y),
     ScalarOp.SUB: lambda v, x, y: v.b.fsub(x, y),
     ScalarOp.MUL: lambda v, x, y: v.b.fmul(x, y),
+    ScalarOp.MULZ: _float_multiply_annihilating,
     ScalarOp.DIV: lambda v, x, y: v.b.fdiv(x, y),
     ScalarOp.MOD: _float_mod,
     ScalarOp.MIN: least,
@@ -166,6 +173,7 @@ _INTEGER: Mapping[ScalarOp, Callable[..., Value]] = {
     ScalarOp.ADD: lambda v, x, y: v.b.add(x, y),
     ScalarOp.SUB: lambda v, x, y: v.b.sub(x, y),
     ScalarOp.MUL: lambda v, x, y: v.b.mul(x, y),
+    ScalarOp.MULZ: lambda v, x, y: v.b.mul(x, y),
     ScalarOp.DIV: lambda v, x, y: _floor_divide(v, x, y)[0],
     ScalarOp.MOD: lambda v, x, y: _floor_divide(v, x, y)[1],
     ScalarOp.MIN: lambda v, x, y: v.b.select(v.b.icmp_signed("<", x, y), x, y),

@@ -11,9 +11,13 @@ from compiler.program.instructions import Combine, ReduceAxis
 
 @dataclass(frozen=True, slots=True)
 class MatmulKernel:
-    """Product of two unpacked tiles, added to a register: (register, left, right, 1 to replace)."""
+    """Product of two unpacked tiles, added to a register: (register, left, right, 1 to replace).
+
+    With `annihilates` a product with a factor 0 is 0, whatever the other factor is.
+    """
 
     dtype: DType
+    annihilates: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Kernels for everything but maps: tile products, unpacking, reductions and packing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import inf
 
 from llvmlite import ir
@@ -20,6 +20,7 @@ from emulator.kernels.lanes import (
     Value,
     argument,
     counted,
+    f32,
     i32,
     kernel_function,
     load,
@@ -75,13 +76,51 @@ def emit_matmul(module: ir.Module, name: str, request: MatmulKernel, block: int)
 
     `block` rows of the register are kept in vector registers over all of the inner loop; every element is summed in
     ascending order of the inner index, f32 with fused multiply-add (bf16 products are exact in f32, so there it
-    changes nothing).
+    changes nothing). Where a factor 0 annihilates, factors are looked at only if some element is not finite.
     """
     builder, arguments = kernel_function(module, name)
-    v = Lanes(builder)
-    target, left, right = (pointer_argument(builder, arguments, k) for k in range(3))
+    tiles = tuple(pointer_argument(builder, arguments, k) for k in range(3))
     replace = builder.icmp_unsigned("!=", argument(builder, arguments, 3), I64(0))
-    element = I32 if request.dtype is DType.I32 else F32
+    if not request.annihilates or request.dtype is DType.I32:
+        _product(builder, tiles, replace, I32 if request.dtype is DType.I32 else F32, block)
+    else:
+        with builder.if_else(_all_finite(builder, tiles[1:])) as (plain, careful):
+            with plain:
+                _product(builder, tiles, replace, F32, block)
+            with careful:
+                _product(builder, tiles, replace, F32, block, annihilates=True)
+    builder.ret_void()
+
+
+def _all_finite(builder: ir.IRBuilder, tiles: Sequence[Value]) -> Value:
+    """Whether no element of any of the f32 tiles is NaN or infinite: then the sum of all `x - x` is 0."""
+    v = Lanes(builder)
+    before = builder.block
+    with counted(builder, TILE, "row") as row:
+        total = builder.phi(vector(F32))
+        total.add_incoming(f32(0.0), before)
+        found = total
+        for tile in tiles:
+            for group in range(GROUPS):
+                lanes = load(builder, vector(F32), tile, F32, _place(builder, row, group))
+                found = builder.fadd(found, builder.fsub(lanes, lanes))
+        total.add_incoming(found, builder.block)
+    wrong = builder.icmp_unsigned("!=", v.bits(found, I32), i32(0))
+    return builder.icmp_unsigned("==", builder.bitcast(wrong, I16), I16(0))
+
+
+def _product(
+    builder: ir.IRBuilder,
+    tiles: tuple[Value, ...],
+    replace: Value,
+    element: ir.Type,
+    block: int,
+    *,
+    annihilates: bool = False,
+) -> None:
+    """The product of two tiles, as `emit_matmul` says."""
+    v = Lanes(builder)
+    target, left, right = tiles
     with counted(builder, TILE // block, "block") as number:
         first = builder.mul(number, I64(block))
         places = [_place(builder, builder.add(first, I64(i)), g) for i in range(block) for g in range(GROUPS)]
@@ -101,7 +140,8 @@ def emit_matmul(module: ir.Module, name: str, request: MatmulKernel, block: int)
         for i in range(block):
             index = builder.add(builder.mul(builder.add(first, I64(i)), I64(TILE)), k)
             factor = v.broadcast(load(builder, element, left, element, index))
-            results += [_accumulate(v, factor, rows[g], carried[i * GROUPS + g]) for g in range(GROUPS)]
+            sums_of_row = carried[i * GROUPS : (i + 1) * GROUPS]
+            results += [_accumulate(v, factor, rows[g], sums_of_row[g], annihilates) for g in range(GROUPS)]
         following = builder.add(k, I64(1))
         k.add_incoming(following, body)
         for phi, start, result in zip(carried, sums, results, strict=True):
@@ -112,13 +152,16 @@ def emit_matmul(module: ir.Module, name: str, request: MatmulKernel, block: int)
         builder.position_at_end(after)
         for place, result in zip(places, results, strict=True):
             store(builder, result, target, element, place)
-    builder.ret_void()
 
 
-def _accumulate(v: Lanes, x: Value, y: Value, total: Value) -> Value:
+def _accumulate(v: Lanes, x: Value, y: Value, total: Value, annihilates: bool) -> Value:
     if total.type.element == I32:
         return v.b.add(total, v.b.mul(x, y))
-    return v.fma(x, y, total)
+    added = v.fma(x, y, total)
+    if not annihilates:
+        return added
+    zero = v.b.or_(v.b.fcmp_ordered("==", x, f32(0.0)), v.b.fcmp_ordered("==", y, f32(0.0)))
+    return v.b.select(zero, total, added)
 
 
 def emit_pack(module: ir.Module, name: str, request: PackKernel) -> None:

@@ -111,7 +111,10 @@ def _range(op: ScalarOp, dtype: DType, args: Sequence[Enclosure]) -> Range:
         low, high = RANGES[op]([(arg.low, arg.high) for arg in args], dtype)
     if op is ScalarOp.WHERE or not dtype.is_float:
         return low, high
-    lost = np.logical_or.reduce([np.isneginf(arg.low) & np.isposinf(arg.high) for arg in _level(args)])
+    levelled = _level(args)
+    lost = np.logical_or.reduce([np.isneginf(arg.low) & np.isposinf(arg.high) for arg in levelled])
+    if op is ScalarOp.MULZ:
+        lost &= ~np.logical_or.reduce([(arg.low == 0) & (arg.high == 0) for arg in levelled])
     return np.where(lost, np.nan, low), np.where(lost, np.nan, high)
 
 

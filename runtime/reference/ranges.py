@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from compiler.numerics import DType, ScalarOp
-from compiler.numerics.evaluate import TRANSCENDENTAL, Array
+from compiler.numerics.evaluate import TRANSCENDENTAL, Array, multiply_annihilating
 from compiler.numerics.expr import COMPARISONS
 
 Range: TypeAlias = tuple[Array, Array]
@@ -54,6 +54,10 @@ def _sub(x: Sequence[Range], _: DType) -> Range:
 
 def _mul(x: Sequence[Range], _: DType) -> Range:
     return _corners(np.multiply, x[0], x[1])
+
+
+def _mulz(x: Sequence[Range], _: DType) -> Range:
+    return _corners(multiply_annihilating, x[0], x[1])
 
 
 def _div(x: Sequence[Range], dtype: DType) -> Range:
@@ -161,6 +165,7 @@ RANGES: Mapping[ScalarOp, RangeOf] = {
     ScalarOp.ADD: _rising(np.add),
     ScalarOp.SUB: _sub,
     ScalarOp.MUL: _mul,
+    ScalarOp.MULZ: _mulz,
     ScalarOp.DIV: _div,
     ScalarOp.MOD: _mod,
     ScalarOp.MIN: _rising(np.minimum),

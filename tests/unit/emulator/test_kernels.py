@@ -91,7 +91,9 @@ def run_map(kernel: Kernel, operands: list[Array]) -> Array:
 FLOATS = (DType.F32, DType.BF16)
 NUMBERS = (*FLOATS, DType.I32)
 COMPARISONS = (ScalarOp.LT, ScalarOp.LE, ScalarOp.GT, ScalarOp.GE, ScalarOp.EQ, ScalarOp.NE)
-ANY_BINARY = (ScalarOp.ADD, ScalarOp.SUB, ScalarOp.MUL, ScalarOp.DIV, ScalarOp.MOD, ScalarOp.MIN, ScalarOp.MAX)
+ANY_BINARY = (
+    *(ScalarOp.ADD, ScalarOp.SUB, ScalarOp.MUL, ScalarOp.MULZ, ScalarOp.DIV, ScalarOp.MOD, ScalarOp.MIN, ScalarOp.MAX),
+)
 FLOAT_UNARY = (
     *(ScalarOp.EXP, ScalarOp.LOG, ScalarOp.SQRT, ScalarOp.RSQRT, ScalarOp.TANH, ScalarOp.ERF, ScalarOp.SIN),
     *(ScalarOp.COS, ScalarOp.FLOOR, ScalarOp.CEIL, ScalarOp.ROUND),
@@ -217,6 +219,37 @@ def test_matmul_sums_in_order_of_the_inner_index() -> None:
             exact = left[:, k : k + 1].astype(np.float64) * right[k].astype(np.float64)
             expected = (exact + expected).astype(np.float32)
         assert np.array_equal(result, expected)
+
+
+def sparse(seed: int, *, odd: bool) -> Array:
+    """Half zeros of either sign; with `odd` a few elements are NaN or infinite."""
+    rng = np.random.default_rng(seed)
+    values = np.where(rng.random((EDGE, EDGE)) < 0.5, rng.choice([0.0, -0.0], (EDGE, EDGE)), rng.random((EDGE, EDGE)))
+    strange = rng.choice([np.nan, np.inf, -np.inf], (EDGE, EDGE))
+    return np.where(odd & (rng.random((EDGE, EDGE)) < 0.02), strange, values).astype(np.float32)
+
+
+@pytest.mark.parametrize("odd", [False, True])
+def test_zero_annihilates_in_a_product(odd: bool) -> None:
+    """Equal to the plain product where all is finite; else each product with a factor 0 adds nothing."""
+    seen = set()
+    for seed in range(6):
+        left, right = sparse(2 * seed, odd=odd), sparse(2 * seed + 1, odd=odd and seed > 2)
+        result, plain = np.zeros((2, EDGE, EDGE), np.float32)
+        call(MatmulKernel(DType.F32, annihilates=True), result, left, right, 1)
+        call(MatmulKernel(DType.F32), plain, left, right, 1)
+        if not odd:
+            assert same(result, plain).all()
+            continue
+        expected = np.zeros((EDGE, EDGE), np.float32)
+        for k in range(EDGE):
+            x, y = left[:, k : k + 1].astype(np.float64), right[k].astype(np.float64)
+            with np.errstate(invalid="ignore"):
+                product = np.where((x == 0) | (y == 0), 0.0, x * y)
+                expected = (product + expected).astype(np.float32)
+        assert same(result, expected).all()
+        seen.add(bool(np.isnan(plain).sum() > np.isnan(result).sum()))
+    assert seen <= {odd}
 
 
 def test_matmul_of_whole_numbers_wraps() -> None:
