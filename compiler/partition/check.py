@@ -13,8 +13,9 @@ from math import prod
 
 from compiler.diagnostics import InternalError
 from compiler.numerics import TileGrid
+from compiler.partition.footprint import l1_bytes
 from compiler.partition.nest import GatherBody, Nest
-from compiler.partition.stages import Sharing, Stage, StageGraph, l1_bytes
+from compiler.partition.stages import Sharing, Stage, StageGraph
 from compiler.program.image import Role
 from compiler.target import Machine
 

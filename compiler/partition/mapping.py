@@ -6,6 +6,7 @@ from math import prod
 
 from compiler.ir.hints import Loading
 from compiler.partition.cost import Estimate, estimate
+from compiler.partition.footprint import l1_bytes
 from compiler.partition.hinting import Disobeyed
 from compiler.partition.nest import Access, ContractBody, GatherBody, MapBody, Nest, ReduceBody, Workload
 from compiler.partition.stages import (
@@ -16,7 +17,6 @@ from compiler.partition.stages import (
     corner_cores,
     deliveries,
     fitting_step,
-    l1_bytes,
     load_extents,
     loops,
 )

@@ -11,8 +11,9 @@
 
 from collections.abc import Iterator
 
+from compiler.partition.footprint import l1_bytes, times_loaded
 from compiler.partition.nest import Nest, Workload
-from compiler.partition.stages import OperandPlan, Sharing, Stage, StageGraph, deliveries, l1_bytes, loops
+from compiler.partition.stages import Sharing, Stage, StageGraph
 from compiler.target import Machine
 
 _SHARING = {
@@ -51,13 +52,14 @@ def _stage(stage: Stage, workload: Workload, machine: Machine) -> Iterator[str]:
 def _operands(stage: Stage, nest: Nest, workload: Workload) -> Iterator[str]:
     storages = [workload.storages[access.storage] for access in nest.operands]
     width = max((len(storage.name) for storage in storages), default=0)
-    for storage, plan in zip(storages, stage.operands, strict=True):
-        yield f"    {storage.name:<{width}}  {storage.dtype.value:<4}  {_plan(plan, nest, stage)}"
+    for number, storage in enumerate(storages):
+        yield f"    {storage.name:<{width}}  {storage.dtype.value:<4}  {_plan(workload, stage, number)}"
 
 
-def _plan(plan: OperandPlan, nest: Nest, stage: Stage) -> str:
+def _plan(workload: Workload, stage: Stage, number: int) -> str:
+    plan = stage.operands[number]
     place = "L1" if plan.from_l1 else "DRAM"
-    loads = _count(deliveries(plan.level, loops(nest, stage, 0)), "load")
+    loads = _count(times_loaded(workload, stage, number), "load")
     buffers = _count(plan.buffers, "buffer")
     return f"from {place}, {loads} per core by `{plan.thread.value}`, {buffers}{_SHARING[plan.sharing]}"
 

@@ -20,12 +20,13 @@ Everything here is derived for all cores of a stage at once and remembered for t
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import prod
 
 import numpy as np
 
 from compiler.diagnostics import InternalError
 from compiler.partition.live import Numbers, Same, block_grid, block_shape, live_steps, looped
-from compiler.partition.nest import Nest, Workload
+from compiler.partition.nest import Access, Nest, Workload
 from compiler.partition.stages import Sharing, Stage
 
 CHUNK = 8
@@ -62,6 +63,17 @@ class Loads:
     pages: Numbers
     extents: tuple[int, ...]
     places: Numbers
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums over the loads of one operand, per core: the number of loads, of operand blocks that they bring, of operand
+    blocks of the largest load, and of pages that are not known to be zero."""
+
+    times: Numbers
+    blocks: Numbers
+    peak: Numbers
+    live_pages: Numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +155,16 @@ def operand_extents(nest: Nest, stage: Stage, number: int) -> tuple[int, ...]:
     return tuple(size if stride else 1 for size, stride in zip(block_shape(nest, stage.block), strides, strict=True))
 
 
+def operand_pages(access: Access, extents: Sequence[int], first: Numbers) -> Numbers:
+    """Return the pages of operand blocks that begin at pages `first` (blocks x pages of a block), as they lie in the
+    cb."""
+    inside = np.zeros(1, np.int64)
+    for extent, stride in zip(extents, access.strides, strict=True):
+        inside = np.add.outer(inside, stride * np.arange(extent)).ravel()
+    pages: Numbers = np.add.outer(first, inside)
+    return pages
+
+
 def groups(stage: Stage, sharing: Sharing) -> Numbers:
     """Return the number of the group of cores that each core shares an operand with."""
     cores = np.arange(stage.cores)
@@ -166,17 +188,12 @@ def in_step(workload: Workload, stage: Stage, level: int, sharing: Sharing) -> b
     return bool((most[group] == times).all())
 
 
-def load_counts(workload: Workload, stage: Stage, number: int) -> tuple[Numbers, Numbers]:
-    """Return, per core, how often operand `number` is loaded, and how many operand blocks that brings in all."""
-    found = _all_loads(workload, stage, number)
-    bounds = np.stack([found.load_bounds, found.load_bounds + found.load_counts])
-    sums = np.concatenate([[0], np.cumsum(found.counts)])[bounds]
-    return found.load_counts, sums[1] - sums[0]
-
-
-def most_blocks(workload: Workload, stage: Stage, number: int) -> int:
-    """Return the most operand blocks that one load of operand `number` brings to any core."""
-    return int(_all_loads(workload, stage, number).counts.max(initial=0))
+def load_totals(workload: Workload, stage: Stage, number: int) -> Totals:
+    """Return what each core gets of operand `number` in all, and how much of it its group reads."""
+    plan = stage.operands[number]
+    return _totals(
+        Same(workload), stage.nest, stage.block, stage.grid, Same(stage.deal), number, plan.level, plan.sharing
+    )
 
 
 def loads(workload: Workload, stage: Stage, number: int, core: int) -> Loads:
@@ -302,6 +319,36 @@ def _derived_loads(
     )
 
 
+@lru_cache(maxsize=4096)
+def _totals(
+    workload: Same[Workload],
+    nest_number: int,
+    block: tuple[int, int, int],
+    grid: tuple[int, int],
+    deal: Same[tuple[tuple[int, ...], ...]],
+    number: int,
+    level: int,
+    sharing: Sharing,
+) -> Totals:
+    found = _derived_loads(workload, nest_number, block, grid, deal, number, level, sharing)
+    nest = workload.it.nests[nest_number]
+    storage = workload.it.storages[nest.operands[number].storage]
+    shape = tuple(
+        s if stride else 1 for s, stride in zip(block_shape(nest, block), nest.operands[number].strides, strict=True)
+    )
+    live = np.full(len(found.pages), prod(shape))
+    if storage.live is not None:
+        live = storage.live.array.ravel()[operand_pages(nest.operands[number], shape, found.pages)].sum(axis=1)
+    ends = found.load_bounds + found.load_counts
+    sums, live_sums = _bounds(found.counts), _bounds(live)[found.page_bounds]
+    return Totals(
+        times=found.load_counts,
+        blocks=sums[ends] - sums[found.load_bounds],
+        peak=_largest(found.counts, found.load_bounds, found.load_counts),
+        live_pages=live_sums[ends] - live_sums[found.load_bounds],
+    )
+
+
 def _first_pages(nest: Nest, whole: Layout, number: int, blocks: Numbers) -> Numbers:
     """The first page of the operand block of every use, given the block of the result that each use is for."""
     access, rank = nest.operands[number], len(nest.out_dims)
@@ -324,6 +371,13 @@ def _points(numbers: Numbers, extents: tuple[int, ...]) -> Numbers:
     if not extents:
         return np.zeros((len(numbers), 0), np.int64)
     return np.stack(np.unravel_index(numbers, extents), axis=1).astype(np.int64)
+
+
+def _largest(values: Numbers, first: Numbers, counts: Numbers) -> Numbers:
+    """The largest of `counts[i]` values from number `first[i]` on, 0 of none."""
+    ends = np.minimum(np.stack([first, first + counts], axis=1).ravel(), len(values))
+    found = np.maximum.reduceat(np.append(values, 0), ends)[::2]
+    return np.where(counts > 0, found, 0)
 
 
 def _bounds(counts: Numbers) -> Numbers:

@@ -13,10 +13,11 @@ from typing import NoReturn
 
 from compiler.diagnostics import Diagnostic, DiagnosticError, Label
 from compiler.numerics.layout import page_bytes
+from compiler.partition.footprint import times_loaded
 from compiler.partition.hinting import Disobeyed
 from compiler.partition.mapping import Candidate, Context, candidates, smallest_l1
 from compiler.partition.nest import GatherBody, Workload
-from compiler.partition.stages import Stage, StageGraph, deliveries, loops, semaphores
+from compiler.partition.stages import Stage, StageGraph, semaphores
 from compiler.place.problem import Block
 from compiler.place.solve import fits
 from compiler.program.image import Role
@@ -196,12 +197,11 @@ class _Solver:
         storages = self.workload.storages
         for candidate in picked:
             stage, cost = candidate.stage, candidate.estimate
-            nest_loops = loops(self.workload.nests[stage.nest], stage, 0)
             begin = end = 0
-            for access, plan in zip(self.workload.nests[stage.nest].operands, stage.operands, strict=True):
-                if plan.from_l1:
+            for number, access in enumerate(self.workload.nests[stage.nest].operands):
+                if stage.operands[number].from_l1:
                     producer = storages[access.storage].producer - start
-                    streams = deliveries(plan.level, nest_loops) > 1
+                    streams = times_loaded(self.workload, stage, number) > 1
                     handed = self.handed(begins[producer], picked[producer], candidate) if streams else ends[producer]
                     begin, end = max(begin, handed), max(end, ends[producer] + cost.first)
             begins.append(begin)

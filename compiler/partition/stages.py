@@ -6,9 +6,7 @@ from enum import Enum
 from math import prod
 
 from compiler.diagnostics import Diagnostic
-from compiler.numerics import DType
-from compiler.numerics.layout import page_bytes
-from compiler.partition.nest import Access, ContractBody, GatherBody, Nest, Workload
+from compiler.partition.nest import Access, ContractBody, Nest, Workload
 from compiler.program.instructions import Thread
 from compiler.target import Coord, Machine
 
@@ -172,64 +170,6 @@ def out_capacity(nest: Nest, nest_loops: tuple[Loop, ...], keep: bool) -> int:
     """Return the pages of the result's cb: the whole block if it is kept, else two units."""
     whole = prod(loop.step * loop.count for loop in nest_loops[: len(nest.out_dims)])
     return whole if keep else min(whole, 2 * unit_pages(nest, nest_loops))
-
-
-KEEP_SHARE = 4
-"""A result that nobody reads from L1 is still kept whole if it takes at most one part in so many of L1: its writes to
-DRAM then need no pause for acknowledgements."""
-
-
-def keeps_result(machine: Machine, workload: Workload, stage: Stage) -> bool:
-    """Whether the result's cb holds the whole block of a core to the end of the epoch."""
-    if stage.shard:
-        return True
-    nest = workload.nests[stage.nest]
-    whole = out_capacity(nest, loops(nest, stage, 0), keep=True) * page_bytes(workload.storages[nest.out].dtype)
-    return whole * KEEP_SHARE <= machine.l1_available
-
-
-@dataclass(frozen=True, slots=True)
-class CbSize:
-    """What a cb of one core needs: `capacity` pages of `dtype`; `dtype` f32 stands for any 32-bit partial sum."""
-
-    name: str
-    capacity: int
-    dtype: DType
-
-
-def cb_sizes(machine: Machine, workload: Workload, stage: Stage, core: int) -> tuple[CbSize, ...]:
-    """Return the cbs of a core: operands in order (none for a gather), the result, then partial sums if any."""
-    nest = workload.nests[stage.nest]
-    nest_loops = loops(nest, stage, core)
-    sizes = []
-    if not isinstance(nest.body, GatherBody):
-        for access, plan in zip(nest.operands, stage.operands, strict=True):
-            storage = workload.storages[access.storage]
-            pages = plan.buffers * prod(load_extents(access, plan.level, nest_loops))
-            sizes.append(CbSize(storage.name, pages, storage.dtype))
-    out = workload.storages[nest.out]
-    sizes.append(CbSize(out.name, out_capacity(nest, nest_loops, keeps_result(machine, workload, stage)), out.dtype))
-    if isinstance(nest.body, ContractBody) and has_partials(machine, nest, nest_loops):
-        row, column = len(nest.out_dims) - 2, len(nest.out_dims) - 1
-        block = nest_loops[row].step * nest_loops[column].step
-        sizes.append(CbSize("partial sums", block, DType.I32 if nest.body.dtype is DType.I32 else DType.F32))
-    return tuple(sizes)
-
-
-def l1_slots(machine: Machine, workload: Workload, stage: Stage) -> tuple[int, ...]:
-    """Return the bytes of each cb of a stage, the largest over its cores: all cores use the same addresses."""
-    slots: list[int] = []
-    for core in corner_cores(stage):
-        for index, size in enumerate(cb_sizes(machine, workload, stage, core)):
-            slots.extend([0] * (index + 1 - len(slots)))
-            slots[index] = max(slots[index], size.capacity * page_bytes(size.dtype))
-    return tuple(slots)
-
-
-def l1_bytes(machine: Machine, workload: Workload, stage: Stage) -> int:
-    """Return the L1 bytes that a stage's cbs take on each of its cores, with alignment."""
-    align = machine.l1_alignment
-    return sum(-(-size // align) * align for size in l1_slots(machine, workload, stage))
 
 
 def multicast_semaphores(stages: Sequence[Stage]) -> int:
