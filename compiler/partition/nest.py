@@ -112,9 +112,9 @@ class Nest:
     makes of the neutral element.
 
     Where the page of operand `guard` (-1: none) is flagged zero at run time, the iterations of a tile of the result
-    need not be done. A nest with `dead` belongs to a region that its results leave only for such places: it answers a dead
-    operand, or a zero guard, with a dead page; its guard, if it has one, is the last operand and serves for nothing
-    else. Without `dead` the tile is finished as usual, from accumulators to which nothing was added.
+    need not be done. A nest with `dead` belongs to a region that its results leave only for such places: it answers a
+    dead operand, or a zero guard, with a dead page; its guard, if it has one, is the last operand and serves for
+    nothing else. Without `dead` the tile is finished as usual, from accumulators to which nothing was added.
     """
 
     name: str

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import prod
 from typing import ClassVar
 
 from compiler.ir import Contract, Map, Operation, Reduce, TensorGraph
 from compiler.ir.rules import Shape, accumulator, broadcast
 from compiler.numerics import DType, Expr, ScalarOp
+from compiler.numerics.dependence import needed
 from compiler.numerics.expr import COMPARISONS
 from compiler.passes.rewrite import Rewriter, rewrite
 from compiler.passes.scalars import ACCUMULATOR, Applied, compose
@@ -22,10 +24,11 @@ _CHEAP_STEPS = 2
 class Fuse:
     """Join a map with its consumer, or with the reduction or contraction that produces its operand.
 
-    A map moves into a consuming map, body or epilogue when that is its only use and both run over the same elements;
+    What is rounded to a block type stays an operation of its own. A map moves into a consuming map, body or epilogue when that is its only use and both run over the same elements;
     a map of at most two cheap steps on one operand also moves into several consumers, and into one that repeats its
-    elements. A map that is the only use of a reduction or contraction of its own shape becomes part of the epilogue;
-    the operation keeps the span of what it accumulates, and its `epilogue_span` is that of the map.
+    elements. A gate stays apart: a smaller operand whose zeros make a product unnecessary. A map that is the only use
+    of a reduction or contraction of its own shape becomes part of the epilogue; the operation keeps the span of what it
+    accumulates, and its `epilogue_span` is that of the map.
     Every expression keeps at most `max_operands` operands and `max_nodes` steps. Each step rounds as before (see
     `compiler.numerics.expr`), so no bit changes.
 
@@ -112,7 +115,7 @@ class Fuse:
         expand: dict[int, Applied] = {}
         best = applied
         for value in applied.inputs:
-            if value == ACCUMULATOR or not _movable(new.ops[value], shape, new):
+            if value == ACCUMULATOR or not _movable(new.ops[value], shape, new) or _is_gate(applied, value, shape, new):
                 continue
             trial = _compose(applied, expand | {value: _definition(new.ops[value])}, new, known)
             domain = broadcast([new.shape(v) for v in trial.inputs if v != ACCUMULATOR])
@@ -140,17 +143,43 @@ def _definition(op: Operation) -> Applied:
 
 def _movable(op: Operation, shape: Shape, new: Rewriter) -> bool:
     """True when repeating the map in its consumer, which runs over `shape`, costs little or nothing."""
-    if not isinstance(op.kind, Map):
+    if not isinstance(op.kind, Map) or op.type.dtype.is_block:
         return False
     steps = [node.op for node in op.kind.expr.nodes if node.args]
     cheap = len(steps) <= _CHEAP_STEPS and _CHEAP.issuperset(steps) and len(op.inputs) == 1
     return cheap or (new.uses[op.id] == 1 and op.type.shape == shape)
 
 
+def _is_gate(applied: Applied, gate: int, shape: Shape, new: Rewriter) -> bool:
+    """True when `gate` is repeated along some axis and its zeros make an operand that needs a contraction unnecessary:
+    then its pages are worth having, since they can switch the contraction off at run time."""
+    if new.ops[gate].type.size >= prod(shape):
+        return False
+    zeros = frozenset(number for number, value in enumerate(applied.inputs) if value == gate)
+    used = needed(applied.expr, zeros) | zeros
+    idle = [value for number, value in enumerate(applied.inputs) if number not in used]
+    return any(value == ACCUMULATOR or _contracts(value, new) for value in idle)
+
+
+def _contracts(value: int, new: Rewriter) -> bool:
+    """True when `value` is a contraction or what maps and reductions make of one."""
+    pending, seen = [value], {value}
+    while pending:
+        op = new.ops[pending.pop()]
+        if isinstance(op.kind, Contract):
+            return True
+        if isinstance(op.kind, Map | Reduce):
+            pending.extend(other for other in op.inputs if other not in seen)
+            seen.update(op.inputs)
+    return False
+
+
 def _ends_in(value: int, op: Operation, new: Rewriter) -> bool:
-    """True when `op` is all that becomes of the reduction or contraction `value`."""
+    """True when `op` is all that becomes of the reduction or contraction `value`, unless that ends in blocks."""
     producer = new.ops[value]
     fits = isinstance(producer.kind, Reduce | Contract) and producer.type.shape == op.type.shape
+    if producer.type.dtype.is_block:
+        return False
     return fits and new.uses[value] == 1
 
 

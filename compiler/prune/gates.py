@@ -1,0 +1,185 @@
+"""Regions that a gate can switch off at run time.
+
+In `where(g != 0, g * f(x), 0)` nothing of `f(x)` matters where `g` is zero. If a whole page of `g` is, the page of
+`f(x)` that it meets is never looked at, so it need not be computed: the nest that makes it is *guarded* by the page of
+`g`, and what is computed for this nest alone is guarded as well. Such nests answer dead pages with dead pages (see
+`compiler.program.instructions`), and the nest at the exit reads a dead page as zero.
+
+What is decided here holds for every value of the gate and of `x`, NaN and infinities included: an operand counts as
+idle only if the expression provably does not depend on it. Counts of pages do not change.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from compiler.numerics import TileGrid
+from compiler.numerics.dependence import needed
+from compiler.partition.nest import Access, ContractBody, MapBody, Nest, ReduceBody, Workload
+from compiler.program.image import Role
+
+
+def idle(nest: Nest, gate: int) -> frozenset[int]:
+    """Return the operands of `nest` whose pages do not matter in iterations in which the page of operand `gate` is
+    zero."""
+    zeros = frozenset({gate})
+    everything = frozenset(range(len(nest.operands))) - zeros
+    match nest.body:
+        case MapBody(expr=expr):
+            return everything - needed(expr, zeros)
+        case ReduceBody() as body if gate < body.body_operands:
+            return frozenset(range(body.body_operands)) - zeros - needed(body.body, zeros)
+        case ReduceBody(epilogue=epilogue) | ContractBody(epilogue=epilogue) if gate >= nest.looped_operands:
+            first = nest.looped_operands - 1
+            used = needed(epilogue, frozenset({gate - first}))
+            return frozenset() if 0 in used else everything - {number + first for number in used}
+        case _:
+            return frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class _Guard:
+    """The page of storage `storage` that guards a page: `offset + sum(strides[d] * t[d])` for page coordinates `t`."""
+
+    storage: int
+    offset: int
+    strides: tuple[int, ...]
+
+
+def guard(workload: Workload) -> Workload:
+    """Return `workload` with every nest guarded that only serves results which a gate may switch off.
+
+    Only regions with a contraction are guarded: elsewhere the flags would cost more than they save. Nests may change
+    places, since a gate must be known before what it guards.
+    """
+    return _Guarding(workload).run()
+
+
+class _Guarding:
+    def __init__(self, workload: Workload) -> None:
+        self.workload = workload
+        self.nests = list(workload.nests)
+        self.users: dict[int, list[tuple[int, int]]] = {}
+        for index, nest in enumerate(workload.nests):
+            for number, access in enumerate(nest.operands):
+                self.users.setdefault(access.storage, []).append((index, number))
+        self.before: dict[int, set[int]] = {}
+        """Per guarded nest, the nests that make its gate."""
+
+    def run(self) -> Workload:
+        for index, nest in enumerate(self.workload.nests):
+            for gate in range(len(nest.operands)):
+                if self.nests[index].guard < 0:
+                    self.exit(index, gate)
+        return self.ordered() if self.before else replace(self.workload, nests=tuple(self.nests))
+
+    def exit(self, index: int, gate: int) -> None:
+        """Guard what nest `index` does not need where its operand `gate` is zero."""
+        nest = self.workload.nests[index]
+        unneeded = idle(nest, gate)
+        guarded = {number for number in sorted(unneeded) if self.enter(index, number, nest.operands[gate])}
+        if isinstance(nest.body, ContractBody) and {0, 1} <= unneeded and not guarded & {0, 1}:
+            self.nests[index] = replace(self.nests[index], guard=gate)
+
+    def enter(self, index: int, number: int, gate: Access) -> bool:
+        """Guard the nest that makes operand `number` of nest `index`; False if that is not possible or not worth it."""
+        producer = self.only_for(index, number)
+        if producer < 0 or producer in self.ancestors(self.workload.storages[gate.storage].producer):
+            return False
+        mapped = self.mapped(index, number, gate)
+        region = self.region(producer, mapped) if mapped is not None else {}
+        if not any(isinstance(self.nests[member].body, ContractBody) for member in region):
+            return False
+        for member, own in region.items():
+            self.close(member, own)
+        return True
+
+    def only_for(self, index: int, number: int) -> int:
+        """The nest that makes operand `number` of nest `index`, if nobody else wants its result; else -1."""
+        storage = self.nests[index].operands[number].storage
+        alone = self.workload.storages[storage].role is Role.TEMPORARY and len(self.users[storage]) == 1
+        producer = self.workload.storages[storage].producer
+        return producer if alone and producer >= 0 and not self.nests[producer].dead else -1
+
+    def mapped(self, index: int, number: int, gate: Access) -> _Guard | None:
+        """The gate as a function of the pages of operand `number`, where every use of a page meets the same gate."""
+        nest, access = self.nests[index], self.nests[index].operands[number]
+        shape = self.workload.storages[access.storage].shape
+        producer = self.workload.storages[access.storage].producer
+        grid = TileGrid(self.workload.nests[producer].shape)
+        if TileGrid(shape).dims != grid.dims or access.offset:
+            return None
+        axis_of = {
+            stride: axis for axis, (stride, dim) in enumerate(zip(grid.strides, grid.dims, strict=True)) if dim > 1
+        }
+        strides = [0] * len(grid.dims)
+        for extent, own, step in zip(nest.space, access.strides, gate.strides, strict=True):
+            if step and extent > 1:
+                if own not in axis_of:
+                    return None
+                strides[axis_of[own]] = step
+        return _Guard(gate.storage, gate.offset, tuple(strides))
+
+    def region(self, producer: int, own: _Guard) -> Mapping[int, _Guard | None]:
+        """The nests that serve the guarded result of `producer` alone, with the guard of those that nothing dead
+        reaches."""
+        nest = self.nests[producer]
+        if not isinstance(nest.body, ContractBody | MapBody | ReduceBody):
+            return {}
+        gate = Access(own.storage, (*own.strides, *(0,) * len(nest.reduced)), offset=own.offset)
+        found: dict[int, _Guard | None] = {}
+        reached = False
+        for number in range(len(nest.operands)):
+            feeder = self.only_for(producer, number)
+            mapped = self.mapped(producer, number, gate) if feeder >= 0 else None
+            inner = self.region(feeder, mapped) if mapped is not None else {}
+            found.update(inner)
+            reached = reached or (bool(inner) and number < nest.looped_operands)
+        found[producer] = None if reached else own
+        return found
+
+    def close(self, member: int, own: _Guard | None) -> None:
+        """Make `member` answer dead pages with dead pages; if it has an `own` guard, the gate becomes its last
+        operand."""
+        nest = self.nests[member]
+        if own is None:
+            self.nests[member] = replace(nest, dead=True)
+            return
+        access = Access(own.storage, (*own.strides, *(0,) * len(nest.reduced)), offset=own.offset)
+        self.nests[member] = replace(nest, operands=(*nest.operands, access), guard=len(nest.operands), dead=True)
+        maker = self.workload.storages[own.storage].producer
+        if maker >= 0:
+            self.before.setdefault(member, set()).add(maker)
+
+    def ancestors(self, nest: int) -> frozenset[int]:
+        """The nests that `nest` depends on, itself included."""
+        found: set[int] = set()
+        pending = [nest] if nest >= 0 else []
+        while pending:
+            index = pending.pop()
+            if index not in found:
+                found.add(index)
+                pending.extend(producer for producer in self.inputs(index) if producer >= 0)
+        return frozenset(found)
+
+    def inputs(self, index: int) -> Iterator[int]:
+        for access in self.nests[index].operands:
+            yield self.workload.storages[access.storage].producer
+
+    def ordered(self) -> Workload:
+        """The nests in an order in which every gate comes before what it guards, otherwise as they were."""
+        order: list[int] = []
+        placed: set[int] = set()
+
+        def place(index: int) -> None:
+            if index not in placed:
+                placed.add(index)
+                for producer in sorted(self.inputs(index)):
+                    if producer >= 0:
+                        place(producer)
+                order.append(index)
+
+        for index in range(len(self.nests)):
+            place(index)
+        where = {old: new for new, old in enumerate(order)}
+        storages = tuple(replace(s, producer=where.get(s.producer, -1)) for s in self.workload.storages)
+        return replace(self.workload, storages=storages, nests=tuple(self.nests[old] for old in order))
