@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from compiler.program.image import Code
-from compiler.program.instructions import Affine, End, Instruction, Loop
+from compiler.program.instructions import Affine, Amount, End, Instruction, Loop
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +23,8 @@ Step: TypeAlias = tuple[int, int, Counter]
 """An axis of a stage's space, tiles along it, and the counter of the loop that advances by so many."""
 
 
-def affine(constant: int, terms: Sequence[Term] = ()) -> Affine:
-    """Return `constant` plus the sum of `terms`."""
+def affine(constant: int, terms: Sequence[Term] = (), variable: int = -1) -> Affine:
+    """Return `constant` plus the sum of `terms`, plus what variable `variable` holds unless that is -1."""
     depth = max((counter.depth for _, counter in terms), default=-1)
     coefficients = [0] * (depth + 1)
     for coefficient, counter in terms:
@@ -32,7 +32,7 @@ def affine(constant: int, terms: Sequence[Term] = ()) -> Affine:
             coefficients[counter.depth] += coefficient
     while coefficients and coefficients[-1] == 0:
         coefficients.pop()
-    return Affine(constant, tuple(coefficients))
+    return Affine(constant, tuple(coefficients), variable)
 
 
 class CodeBuilder:
@@ -50,7 +50,7 @@ class CodeBuilder:
         self._origins.extend([self.origin] * len(instructions))
 
     @contextmanager
-    def loop(self, count: int) -> Iterator[Counter]:
+    def loop(self, count: Amount) -> Iterator[Counter]:
         """Repeat what is emitted inside `count` times; yields the counter."""
         if count == 1:
             yield Counter(-1)

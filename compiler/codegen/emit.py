@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from compiler.allocate.check import check as check_allocation
 from compiler.allocate.problem import AllocateProblem, Arena, Buffer
 from compiler.allocate.solve import solve as allocate
-from compiler.codegen.compute import KernelTable, compute_code
-from compiler.codegen.frame import Frame, Names
+from compiler.codegen.bodies import KernelTable
+from compiler.codegen.compute import compute_code
+from compiler.codegen.frame import BoxFrame, Names
 from compiler.codegen.move import read_code, write_code
 from compiler.codegen.plan import EpochPlan, StagePlan, plan_epoch
 from compiler.codegen.traffic import epoch_flows
@@ -228,7 +229,7 @@ def _program(
     addresses: tuple[int, ...],
     kernels: KernelTable,
 ) -> CoreProgram:
-    frame = Frame(machine, workload, names, plan, core)
+    frame = BoxFrame(machine, workload, names, plan, core)
     stage = plan.stage
     kept = keeps_result(machine, workload, stage)
     buffers = []

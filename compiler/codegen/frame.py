@@ -1,23 +1,16 @@
-"""What the three thread emitters of a core share: its loops, its cbs and where its tiles lie."""
+"""What the three thread emitters of a core share: its cbs, its blocks, and where its tiles lie."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from compiler.codegen.code import Counter, Step, Term, affine
-from compiler.codegen.plan import StagePlan
-from compiler.numerics import TILE, TileGrid
+from compiler.codegen.plan import Share, StagePlan
+from compiler.numerics import TileGrid
+from compiler.partition.footprint import keeps_result
 from compiler.partition.nest import GatherBody, Nest, Workload
-from compiler.partition.stages import (
-    Loop,
-    box,
-    has_partials,
-    keeps_result,
-    load_extents,
-    loops,
-    unit_pages,
-)
+from compiler.partition.stages import Loop, box, has_partials, load_extents, loops, unit_pages
 from compiler.program.image import CoreSet
-from compiler.program.instructions import Affine, Mask
+from compiler.program.instructions import Affine
 from compiler.target import Machine
 
 
@@ -34,13 +27,23 @@ class Names:
 
 
 class Frame:
-    """One core's view of its stage.
+    """One core's view of its stage, whatever its shape.
 
-    `counters` arguments hold the counters of the stage's first loops, outermost first. Operand cbs are numbered from 0,
-    `out_cb` and `partial_cb` follow.
+    Operand cbs are numbered from 0, `out_cb` and `partial_cb` follow. `block` holds the tile rows, the tile columns and
+    the innermost reduced tiles that the compute thread handles together; `partials` says that the accumulators of a
+    block lie in L1.
     """
 
-    def __init__(self, machine: Machine, workload: Workload, names: Names, plan: StagePlan, core: int) -> None:
+    def __init__(
+        self,
+        machine: Machine,
+        workload: Workload,
+        names: Names,
+        plan: StagePlan,
+        core: int,
+        block: tuple[int, int, int],
+        partials: bool,
+    ) -> None:
         self.machine = machine
         self.workload = workload
         self.names = names
@@ -49,15 +52,51 @@ class Frame:
         self.core = core
         self.stage = plan.stage
         self.nest: Nest = workload.nests[plan.stage.nest]
-        self.loops: tuple[Loop, ...] = loops(self.nest, self.stage, core)
-        self.box = box(self.nest, self.stage, core)
+        self.block = block
         self.rank = len(self.nest.out_dims)
         self.gathers = isinstance(self.nest.body, GatherBody)
         self.out_cb = 0 if self.gathers else len(self.nest.operands)
         self.partial_cb = self.out_cb + 1
-        self.partials = has_partials(machine, self.nest, self.loops)
+        self.partials = partials
         self.keeps = keeps_result(machine, workload, self.stage)
-        self.unit = unit_pages(self.nest, self.loops)
+
+    def extents(self, number: int) -> tuple[int, ...]:
+        """Tiles per axis of one block of operand `number`, whose pages lie row-major over them in the cb."""
+        raise NotImplementedError
+
+    def local_strides(self, number: int) -> tuple[int, ...]:
+        """Page step per axis inside the block of operand `number`; 0 where the operand does not depend on the axis."""
+        strides, step = [], 1
+        access = self.nest.operands[number]
+        for extent, stride in reversed(tuple(zip(self.extents(number), access.strides, strict=True))):
+            strides.append(step if stride else 0)
+            step *= extent
+        return tuple(reversed(strides))
+
+    def tensor(self, number: int) -> int:
+        """The tensor that operand `number` is read from."""
+        tensors = self.names.shard if self.stage.operands[number].from_l1 else self.names.dram
+        return tensors[self.nest.operands[number].storage]
+
+    def leads(self, share: Share) -> bool:
+        """Whether this core reads a shared operand for its group."""
+        return self.plan.cores[self.core] in self.core_sets[share.leader_set[self.core]].cores
+
+
+class BoxFrame(Frame):
+    """One core's view of a stage that is computed whole: a box of the space, walked by loops.
+
+    `counters` arguments hold the counters of the stage's first loops, outermost first.
+    """
+
+    def __init__(self, machine: Machine, workload: Workload, names: Names, plan: StagePlan, core: int) -> None:
+        nest = workload.nests[plan.stage.nest]
+        self.loops: tuple[Loop, ...] = loops(nest, plan.stage, core)
+        self.box = box(nest, plan.stage, core)
+        self.unit = unit_pages(nest, self.loops)
+        *_, rows, columns = self.loops[: len(nest.out_dims)]
+        block = (rows.step, columns.step, self.loops[-1].step)
+        super().__init__(machine, workload, names, plan, core, block, has_partials(machine, nest, self.loops))
 
     @property
     def unit_level(self) -> int:
@@ -73,15 +112,6 @@ class Frame:
     def extents(self, number: int) -> tuple[int, ...]:
         """Tiles per axis that one load of operand `number` spans."""
         return load_extents(self.nest.operands[number], self.stage.operands[number].level, self.loops)
-
-    def local_strides(self, number: int) -> tuple[int, ...]:
-        """Page step per axis inside the block of operand `number`; 0 where the operand does not depend on the axis."""
-        strides, step = [], 1
-        access = self.nest.operands[number]
-        for extent, stride in reversed(tuple(zip(self.extents(number), access.strides, strict=True))):
-            strides.append(step if stride else 0)
-            step *= extent
-        return tuple(reversed(strides))
 
     def page(self, number: int, counters: Sequence[Counter], inner: Sequence[Step]) -> Affine:
         """Page of operand `number` in its tensor; `inner` are the loops inside the block."""
@@ -131,11 +161,10 @@ class Frame:
         terms += [(tiles, counter) for where, tiles, counter in inner if where == axis]
         return affine(self.box[axis][0] + constants.get(axis, 0), terms)
 
-    def out_mask(self, counters: Sequence[Counter], constants: dict[int, int], inner: Sequence[Step]) -> Mask | None:
-        """The mask of a tile of the result, None where every tile is full."""
-        *_, rows, columns = TileGrid(self.nest.shape).matrix_shape
-        if rows % TILE == 0 and columns % TILE == 0:
-            return None
-        row = self.tile_coordinate(self.rank - 2, counters, constants, inner)
-        column = self.tile_coordinate(self.rank - 1, counters, constants, inner)
-        return Mask(rows, row, columns, column)
+    def out_offset(self, row: int, column: int, counters: Sequence[Counter], inner: Sequence[Step]) -> Affine:
+        """Page of a tile of the block inside the unit, which may span several blocks of the same rows."""
+        loop = self.loops[self.rank - 1]
+        width = self.unit // self.block[0]
+        terms = [(loop.step, counters[self.rank - 1])] if self.unit_level < self.rank else []
+        terms += [(tiles * (width if axis == self.rank - 2 else 1), counter) for axis, tiles, counter in inner]
+        return affine(row * width + column, terms)

@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 from math import prod
 
 from compiler.codegen.code import CodeBuilder, Counter, Step, affine
-from compiler.codegen.frame import Frame
+from compiler.codegen.frame import BoxFrame, Frame
 from compiler.codegen.plan import Share
 from compiler.partition.stages import deliveries
 from compiler.program.image import Code
@@ -28,7 +28,7 @@ from compiler.program.instructions import (
 )
 
 
-def read_code(frame: Frame, origin: int) -> Code:
+def read_code(frame: BoxFrame, origin: int) -> Code:
     """Return the read thread: it loads its operands in the order in which they are needed."""
     code = CodeBuilder(origin)
     if frame.gathers:
@@ -38,7 +38,7 @@ def read_code(frame: Frame, origin: int) -> Code:
     return code.build()
 
 
-def write_code(frame: Frame, origin: int) -> Code:
+def write_code(frame: BoxFrame, origin: int) -> Code:
     """Return the write thread: it loads what is assigned to it, and stores and announces the result unit by unit."""
     code = CodeBuilder(origin)
     _units(frame, code, 0, [])
@@ -47,7 +47,7 @@ def write_code(frame: Frame, origin: int) -> Code:
     return code.build()
 
 
-def _loads(frame: Frame, code: CodeBuilder, thread: Thread, level: int, counters: Sequence[Counter]) -> None:
+def _loads(frame: BoxFrame, code: CodeBuilder, thread: Thread, level: int, counters: Sequence[Counter]) -> None:
     """Emit the loads of `thread` at `level` and deeper."""
     levels = [plan.level for plan in frame.stage.operands if plan.thread is thread]
     _loads_at(frame, code, thread, level, counters)
@@ -56,13 +56,13 @@ def _loads(frame: Frame, code: CodeBuilder, thread: Thread, level: int, counters
             _loads(frame, code, thread, level + 1, [*counters, counter])
 
 
-def _loads_at(frame: Frame, code: CodeBuilder, thread: Thread, level: int, counters: Sequence[Counter]) -> None:
+def _loads_at(frame: BoxFrame, code: CodeBuilder, thread: Thread, level: int, counters: Sequence[Counter]) -> None:
     for number, plan in enumerate(frame.stage.operands):
         if plan.thread is thread and plan.level == level:
             _load(frame, code, number, counters)
 
 
-def _units(frame: Frame, code: CodeBuilder, level: int, counters: Sequence[Counter]) -> None:
+def _units(frame: BoxFrame, code: CodeBuilder, level: int, counters: Sequence[Counter]) -> None:
     """Emit the write thread: loads on the way, the handing over of a unit at its level."""
     if level == frame.unit_level:
         if not frame.gathers:
@@ -74,32 +74,33 @@ def _units(frame: Frame, code: CodeBuilder, level: int, counters: Sequence[Count
         _units(frame, code, level + 1, [*counters, counter])
 
 
-def _load(frame: Frame, code: CodeBuilder, number: int, counters: Sequence[Counter]) -> None:
+def _load(frame: BoxFrame, code: CodeBuilder, number: int, counters: Sequence[Counter]) -> None:
     extents = frame.extents(number)
     pages = prod(extents)
     share = frame.plan.shares[number]
     code.emit(Reserve(number, pages))
     if share is None:
         _read_block(frame, code, number, counters, extents)
-    elif frame.plan.cores[frame.core] in _leader_cores(frame, share):
+    elif frame.leads(share):
         _read_block(frame, code, number, counters, extents)
         _pass_on(frame, code, number, pages, share)
     else:
-        noc = frame.names.nocs[share.grant_stream]
-        code.emit(SemInc(affine(share.granted), share.leader_set[frame.core], 1, noc))
+        grant(frame, code, share)
         code.emit(SemWait(affine(share.arrived), 1))
     code.emit(Push(number, pages))
 
 
-def _leader_cores(frame: Frame, share: Share) -> tuple[int, ...]:
-    return frame.core_sets[share.leader_set[frame.core]].cores
+def grant(frame: Frame, code: CodeBuilder, share: Share) -> None:
+    """Tell the leader of a shared operand that there is room for the next load."""
+    noc = frame.names.nocs[share.grant_stream]
+    code.emit(SemInc(affine(share.granted), share.leader_set[frame.core], 1, noc))
 
 
 def _read_block(
-    frame: Frame, code: CodeBuilder, number: int, counters: Sequence[Counter], extents: Sequence[int]
+    frame: BoxFrame, code: CodeBuilder, number: int, counters: Sequence[Counter], extents: Sequence[int]
 ) -> None:
-    access, plan = frame.nest.operands[number], frame.stage.operands[number]
-    tensor = (frame.names.shard if plan.from_l1 else frame.names.dram)[access.storage]
+    plan = frame.stage.operands[number]
+    tensor = frame.tensor(number)
     noc = frame.names.nocs[frame.plan.loads[number]]
     strides = frame.local_strides(number)
     with ExitStack() as stack:
@@ -114,19 +115,24 @@ def _read_block(
     code.emit(Barrier())
 
 
-def _pass_on(frame: Frame, code: CodeBuilder, number: int, pages: int, share: Share) -> None:
+def _pass_on(frame: BoxFrame, code: CodeBuilder, number: int, pages: int, share: Share) -> None:
     """Send the block that was read to the other members, once all of them have room."""
     target = share.member_set[frame.core]
     noc = frame.names.nocs[share.data_stream]
-    others = len(frame.core_sets[target].cores) - 1
-    code.emit(SemWait(affine(share.granted), others))
+    await_grants(frame, code, share)
     code.emit(Multicast(number, ZERO, pages, target, noc), SemInc(affine(share.arrived), target, 1, noc))
     plan = frame.stage.operands[number]
     if plan.buffers == 1 and deliveries(plan.level, frame.loops) > 1:
         code.emit(Barrier())  # the next block lands on the same bytes
 
 
-def _drain(frame: Frame, code: CodeBuilder, counters: Sequence[Counter]) -> None:
+def await_grants(frame: Frame, code: CodeBuilder, share: Share) -> None:
+    """Wait until all members that share an operand with this core, their leader, have room for the next load."""
+    others = len(frame.core_sets[share.member_set[frame.core]].cores) - 1
+    code.emit(SemWait(affine(share.granted), others))
+
+
+def _drain(frame: BoxFrame, code: CodeBuilder, counters: Sequence[Counter]) -> None:
     """Hand over one unit of the result: to DRAM, to the cores that read it from L1, or both."""
     stage, plan = frame.stage, frame.plan
     storage = frame.nest.out
@@ -143,7 +149,7 @@ def _drain(frame: Frame, code: CodeBuilder, counters: Sequence[Counter]) -> None
 
 
 @contextmanager
-def _unit_pages(frame: Frame, code: CodeBuilder, counters: Sequence[Counter]) -> Iterator[tuple[Affine, Affine]]:
+def _unit_pages(frame: BoxFrame, code: CodeBuilder, counters: Sequence[Counter]) -> Iterator[tuple[Affine, Affine]]:
     """Loop over the pages of one unit of the result; yields the page in the cb and the page in the tensor."""
     width = frame.unit_width
     with code.loop(frame.unit // width) as row, code.loop(width) as column:
@@ -151,7 +157,7 @@ def _unit_pages(frame: Frame, code: CodeBuilder, counters: Sequence[Counter]) ->
         yield affine(0, [(width, row), (1, column)]), page
 
 
-def _gather(frame: Frame, code: CodeBuilder) -> None:
+def _gather(frame: BoxFrame, code: CodeBuilder) -> None:
     """Assemble the result in its cb, without the compute thread."""
     tensor = frame.names.dram[frame.nest.operands[0].storage]
     index_map = frame.names.index_map[frame.stage.nest]
