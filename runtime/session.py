@@ -19,6 +19,7 @@ from compiler.program.serialize import read_file
 from emulator import RunResult, run
 from runtime.errors import bad_input, did_you_mean
 from runtime.feed import Array, accept, read_weights, zero_array
+from runtime.promises import check_promises
 
 FED = (Role.INPUT, Role.WEIGHT, Role.STATE)
 KEPT = (Role.WEIGHT, Role.STATE)
@@ -46,7 +47,7 @@ class Session:
             if name in self._states:
                 self._kept.setdefault(name, zero_array(tensor))
             if tensor.role in KEPT and name in self._kept:
-                accept(tensor, self._kept[name], "what is shared")
+                check_promises(tensor, accept(tensor, self._kept[name], "what is shared"), "what is shared")
         self._result: RunResult | None = None
 
     @classmethod
@@ -81,9 +82,12 @@ class Session:
         return tuple(tensor for name, tensor in self._declared.items() if name not in fed)
 
     def feed(self, name: str, array: Array, origin: str = "the array") -> None:
-        """Set an input, a weight or a state; raises E0521 for an unknown name, and what `accept` raises."""
+        """Set an input, a weight or a state; raises E0521 for an unknown name, E0528 for a broken promise, and what
+        `accept` raises."""
         tensor = self.tensor(name)
-        self._held(tensor)[name] = accept(tensor, array, origin)
+        accepted = accept(tensor, array, origin)
+        check_promises(tensor, accepted, origin)
+        self._held(tensor)[name] = accepted
 
     def reset(self) -> None:
         """Set all states to zeros."""
@@ -117,8 +121,11 @@ class Session:
     def run(self, *, record: bool = False) -> RunResult:
         """Run on what was fed; with `record` the result also tells what happened when.
 
-        Raises E0520 when something was not fed, and `emulator.faults` when the machine stops.
+        Raises E0520 when something was not fed, E0528 when a state has become what it was promised not to be, and
+        `emulator.faults` when the machine stops.
         """
+        for name in self._states:
+            check_promises(self._declared[name], self._kept[name], "what the run before made of it")
         if self.missing:
             listed = ", ".join(f"`{t.name}` {t.dtype.value}{list(t.shape)}" for t in self.missing)
             raise bad_input(

@@ -155,6 +155,8 @@ class Parameter:
     type: Type
     default: Expression | None
     span: Span
+    finite: Span | None = None
+    """Where `finite` stands: the promise that no element is NaN or infinite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +250,14 @@ class Import:
 
 
 @dataclass(frozen=True, slots=True)
+class Semantics:
+    """`semantics name`: what operations mean in the programs of the file."""
+
+    name: Name
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
 class Dim:
     """A named size and the value it has unless the user gives another."""
 
@@ -287,6 +297,7 @@ class Module:
     programs: tuple[Program, ...]
     imports: tuple[Import, ...] = ()
     modules: tuple["Module", ...] = ()
+    semantics: tuple[Semantics, ...] = ()
 
 
 def children(node: Item | Keyword) -> Iterator[Item]:

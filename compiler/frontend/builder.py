@@ -70,28 +70,30 @@ class _Places:
 class Program:
     """A program under construction; its statements are in the order in which Python computes them.
 
-    `std` can call the functions of `functions`, a loaded module, beside those of the standard library.
+    `std` can call the functions of `functions`, a loaded module, beside those of the standard library. `semantics` is
+    what a file would say: `"zero_annihilates"`.
     """
 
     name: str
     functions: ast.Module | None = None
+    semantics: str | None = None
     _places: _Places = field(default_factory=_Places)
     _parameters: list[ast.Parameter] = field(default_factory=list)
     _body: list[ast.Statement] = field(default_factory=list)
     _results: list[tuple[ast.Result, ast.Expression]] = field(default_factory=list)
     _values: int = 0
 
-    def input(self, name: str, element: str, *extents: int) -> "Value":
-        """Add a tensor that is fed at every run; without extents a scalar."""
-        return self._parameter(name, ast.Mode.INPUT, element, extents)
+    def input(self, name: str, element: str, *extents: int, finite: bool = False) -> "Value":
+        """Add a tensor that is fed at every run; without extents a scalar. `finite` promises no NaN or infinity."""
+        return self._parameter(name, ast.Mode.INPUT, element, extents, finite)
 
-    def weight(self, name: str, element: str, *extents: int) -> "Value":
+    def weight(self, name: str, element: str, *extents: int, finite: bool = False) -> "Value":
         """Add a tensor that is fixed before the program runs."""
-        return self._parameter(name, ast.Mode.WEIGHT, element, extents)
+        return self._parameter(name, ast.Mode.WEIGHT, element, extents, finite)
 
-    def state(self, name: str, element: str, *extents: int) -> "Value":
+    def state(self, name: str, element: str, *extents: int, finite: bool = False) -> "Value":
         """Add a tensor that stays on the device between runs; `update` gives it another value."""
-        return self._parameter(name, ast.Mode.STATE, element, extents)
+        return self._parameter(name, ast.Mode.STATE, element, extents, finite)
 
     def update(self, state: "Value", value: "Value") -> None:
         """Make `value` that of a state, from here on and in the next run."""
@@ -121,12 +123,15 @@ class Program:
         source = sources.pop(place.source)
         modules = [ast.Module(other, (), (), ()) for other in sources.values()]
         modules += [self.functions] if self.functions is not None else []
-        return ast.Module(source, (), (), (program,), modules=tuple(modules))
+        said = (self.semantics,) if self.semantics is not None else ()
+        semantics = tuple(ast.Semantics(ast.Name(text, place), place) for text in said)
+        return ast.Module(source, (), (), (program,), modules=tuple(modules), semantics=semantics)
 
-    def _parameter(self, name: str, mode: ast.Mode, element: str, extents: tuple[int, ...]) -> "Value":
+    def _parameter(self, name: str, mode: ast.Mode, element: str, extents: tuple[int, ...], finite: bool) -> "Value":
         place = self._places.here()
-        type = _type(element, extents, place)
-        self._parameters.append(ast.Parameter(self._name(name, place), mode, type=type, default=None, span=place))
+        type, label = _type(element, extents, place), self._name(name, place)
+        promise = place if finite else None
+        self._parameters.append(ast.Parameter(label, mode, type=type, default=None, span=place, finite=promise))
         return Value(self, name)
 
     def _name(self, text: str, place: Span) -> ast.Name:

@@ -9,6 +9,9 @@ CONST = "const"
 """The type of a parameter that is a number known at compile time."""
 CONSTANTS = {"inf": float("inf"), "nan": float("nan"), "pi": 3.141592653589793}
 ATTRIBUTES = ("T",)
+ZERO_ANNIHILATES = "zero_annihilates"
+SEMANTICS = (ZERO_ANNIHILATES,)
+"""What `semantics` can say."""
 DTYPES = {dtype.value: dtype for dtype in DType}
 
 ELEMENTWISE = {

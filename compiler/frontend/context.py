@@ -10,6 +10,7 @@ from compiler.diagnostics import Diagnostic, DiagnosticError, Label, Severity, S
 from compiler.frontend.values import Axis, AxisKey, Index, Tensor
 from compiler.ir.builder import GraphBuilder
 from compiler.ir.hints import Hint
+from compiler.numerics import DType, ScalarOp
 from compiler.numerics.fidelity import Fidelity
 
 _SHORT = 3
@@ -46,6 +47,8 @@ class Context:
     """In the order of the text, each once."""
     fidelity: "Asked | None" = None
     """What the statement at hand asks of its products of bf16."""
+    annihilates: bool = False
+    """Whether a product with a factor 0 is 0, whatever the other factor is (`semantics zero_annihilates`)."""
     hints: dict[Hint, None] = field(default_factory=dict)
     """Those of statements written out so far, each once."""
     _orders: int = 0
@@ -72,6 +75,10 @@ class Context:
 
     def tensor(self, id: int, axes: Sequence[Axis]) -> Tensor:
         return Tensor(id, self.builder.type(id), tuple(axes))
+
+    def multiplication(self, dtype: DType) -> ScalarOp:
+        """What a product of elements is in this program; an i32 knows no other."""
+        return ScalarOp.MULZ if self.annihilates and dtype.is_float else ScalarOp.MUL
 
     @contextmanager
     def inside(self, name: str, call: Span, is_library: bool) -> Iterator[None]:

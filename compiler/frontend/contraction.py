@@ -86,7 +86,7 @@ def sum_of_products(ctx: Context, fold: Fold, a: Tensor, b: Tensor, *, summed: S
     factors = [expr.arg(inputs.index(id), a.dtype) for id in ids]
     if wide is not a.dtype:
         factors = [expr.op(ScalarOp.CAST, wide, factor) for factor in factors]
-    product = ctx.builder.map(expr.build(expr.op(ScalarOp.MUL, wide, *factors)), inputs, ctx.span(span))
+    product = ctx.builder.map(expr.build(expr.op(ctx.multiplication(wide), wide, *factors)), inputs, ctx.span(span))
     return reduce(ctx, fold, Operand(ctx.tensor(product, axes), span), summed, span=span, result=a.dtype)
 
 
@@ -204,7 +204,10 @@ def _contract(ctx: Context, plan: _Plan, span: Span) -> Tensor:
     fidelity = Fidelity.HIFI4
     if ctx.fidelity is not None and plan.a.type.dtype is DType.BF16:
         fidelity, ctx.fidelity.met = ctx.fidelity.fidelity, True
-    id = ctx.builder.contract(a_letters, b_letters, out, a, b, ctx.span(span), fidelity=fidelity)
+    annihilates = ctx.annihilates and plan.a.type.dtype.is_float
+    id = ctx.builder.contract(
+        a_letters, b_letters, out, a, b, ctx.span(span), fidelity=fidelity, annihilates=annihilates
+    )
     if len(own) < 2:
         used = letters.values()
         shape = [size for size, letter in zip(ctx.builder.type(id).shape, out, strict=True) if letter in used]

@@ -159,6 +159,7 @@ def permute(ctx: Context, id: int, perm: Sequence[int], span: Span) -> int:
 
 def _map(ctx: Context, op: ScalarOp, operands: Sequence[Operand], types: tuple[DType, DType], span: Span) -> Tensor:
     dtype, result = types
+    step = ctx.multiplication(dtype) if op is ScalarOp.MUL else op
     broadcast(ctx, operands, span, f"the operands of {operator_name(op)} do not broadcast")
     axes, ids = align(ctx, [o.value for o in operands if isinstance(o.value, Tensor)], span)
     inputs = list(dict.fromkeys(ids))
@@ -170,7 +171,7 @@ def _map(ctx: Context, op: ScalarOp, operands: Sequence[Operand], types: tuple[D
         else:
             number = _number(ctx, operand, dtype)
             arguments.append((number, dtype, repr(number)))
-    return ctx.tensor(ctx.builder.map(_expression(op, result, tuple(arguments)), inputs, ctx.span(span)), axes)
+    return ctx.tensor(ctx.builder.map(_expression(step, result, tuple(arguments)), inputs, ctx.span(span)), axes)
 
 
 _Argument: TypeAlias = tuple[_Scalar, DType, str]

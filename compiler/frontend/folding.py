@@ -48,7 +48,8 @@ def fold(ctx: Context, op: ScalarOp, numbers: Sequence[_Scalar], span: Span) -> 
         wanted = "true or false" if op in LOGICAL else "numbers"
         raise ctx.error("E0311", f"{operator_name(op)} takes {wanted}", Label(span))
     with np.errstate(all="ignore"):
-        result = _FOLDS[op](*numbers)
+        annihilated = ctx.annihilates and op is ScalarOp.MUL and 0 in numbers
+        result = 0 if annihilated else _FOLDS[op](*numbers)
     value: _Scalar = result.item() if isinstance(result, np.generic) else result
     if isinstance(value, int) and abs(value) > _LIMIT:
         raise ctx.error("E0312", "an integer known at compile time exceeds 2^53", Label(span))

@@ -8,7 +8,7 @@ from compiler.diagnostics import Diagnostic, DiagnosticError, Label, Span
 from compiler.frontend import ast
 from compiler.frontend.arranging import split
 from compiler.frontend.calls import call_builtin, misplaced
-from compiler.frontend.catalog import BUILTINS, CONSTANTS, SCAN, SINGLE_RESULT, SPLIT
+from compiler.frontend.catalog import BUILTINS, CONSTANTS, SCAN, SINGLE_RESULT, SPLIT, ZERO_ANNIHILATES
 from compiler.frontend.context import MAX_LEVELS, MAX_STATEMENTS, Context, did_you_mean, is_library
 from compiler.frontend.contraction import matmul, reduce_product
 from compiler.frontend.control import failed_assertion, loop_range, truth, unassigned
@@ -46,7 +46,8 @@ def lower(
     modules = reachable(module)
     chosen = _choose(module, program)
     sources = {part.source.name: part.source for part in (*modules.values(), library())}
-    ctx = Context(GraphBuilder(chosen.name.text), sources)
+    annihilates = any(item.name.text == ZERO_ANNIHILATES for item in module.semantics)
+    ctx = Context(GraphBuilder(chosen.name.text), sources, annihilates=annihilates)
     scopes = {
         name: Scope(visible(part), _dims(part, ctx, sizes if part is module else {})) for name, part in modules.items()
     }
@@ -113,7 +114,8 @@ class Lowering:
             builder = self.ctx.builder
             modes = {ast.Mode.INPUT: builder.input, ast.Mode.WEIGHT: builder.weight, ast.Mode.STATE: builder.state}
             assert parameter.mode is not None
-            id = modes[parameter.mode](parameter.name.text, type, parameter.span)
+            finite = parameter.finite is not None
+            id = modes[parameter.mode](parameter.name.text, type, parameter.span, finite=finite)
             frame.values[parameter.name.text] = self.ctx.tensor(id, range(len(type.shape)))
         try:
             self.results(program, self.body(program.body, frame), signature)
@@ -146,8 +148,9 @@ class Lowering:
         if not isinstance(value, Tensor) or (value.shape, value.dtype) != (declared.shape, declared.dtype):
             message = f"the state `{name}` is {declared}, but its last value is {value}"
             raise self.ctx.error("E0307", message, Label(state.span, "declared here"))
-        untouched = value.axes == tuple(range(value.rank))
-        if not untouched or self.ctx.builder.kind(value.id) != State(name):
+        kind = self.ctx.builder.kind(value.id)
+        untouched = value.axes == tuple(range(value.rank)) and isinstance(kind, State) and kind.name == name
+        if not untouched:
             self.ctx.builder.output(name, settle(self.ctx, value, state.span))
 
     def body(self, body: Sequence[ast.Statement], frame: Frame) -> list[Operand]:

@@ -14,6 +14,7 @@ from compiler.frontend.catalog import (
     DTYPES,
     PAIRWISE,
     SCAN,
+    SEMANTICS,
     SINGLE_RESULT,
     SPLIT,
     Builtin,
@@ -59,6 +60,7 @@ class _Checker:
             ("program", [program.name for program in self.tree.programs]),
         ):
             self.distinct(kind, names)
+        self.semantics()
         known: set[str] = set()
         for dim in self.tree.dims:
             self.expression(dim.value, known)
@@ -72,6 +74,18 @@ class _Checker:
         for program in self.tree.programs:
             self.definition(program, set())
         self.recursion()
+
+    def semantics(self) -> None:
+        for item in self.tree.semantics:
+            if item.name.text not in SEMANTICS:
+                helps = (*did_you_mean(item.name.text, SEMANTICS), f"there is only `{SEMANTICS[0]}`")
+                message = f"there are no semantics `{item.name.text}`"
+                self.report("E0213", message, Label(item.name.span), helps=helps)
+        self.distinct("semantics", [item.name for item in self.tree.semantics])
+        if self.tree.semantics and not self.tree.programs:
+            message = "`semantics` says what programs mean, but there is none in this file"
+            helps = ("say it in the files of the programs that call these functions",)
+            self.report("E0213", message, Label(self.tree.semantics[0].span), helps=helps)
 
     def distinct(self, kind: str, names: Sequence[ast.Name]) -> None:
         first: dict[str, Span] = {}
@@ -131,6 +145,10 @@ class _Checker:
                 f"`{name}: state {element}[...]` stays too, until the program assigns to it",
             )
             self.report("E0112", message, Label(parameter.span), helps=helps)
+        if isinstance(item, ast.Function) and parameter.finite is not None:
+            message = f"the parameter `{parameter.name.text}` of a function cannot be `finite`"
+            where = "promise it where the tensor is fed: at an input, a weight or a state of the program"
+            self.report("E0112", message, Label(parameter.finite), helps=(where,))
         if isinstance(item, ast.Function) and parameter.mode is not None:
             message = f"the parameter `{parameter.name.text}` of a function cannot be `{parameter.mode.value}`"
             self.report("E0112", message, Label(parameter.span), helps=("only parameters of a program are",))

@@ -57,16 +57,26 @@ class _Converter:
         functions: list[ast.Function] = []
         programs: list[ast.Program] = []
         imports: list[ast.Import] = []
+        semantics: list[ast.Semantics] = []
         for item in _trees(tree):
             if item.data == "imports":
                 imports += [self.path(path) for path in _trees(item)]
+            elif item.data == "semantics":
+                semantics.append(ast.Semantics(self.name(item.children[0]), self.span(item)))
             elif item.data == "dims":
                 dims += [self.dim(dim) for dim in _trees(item)]
             elif item.data == "function":
                 functions.append(self.function(item))
             else:
                 programs.append(self.program(item))
-        return ast.Module(self.source, tuple(dims), tuple(functions), tuple(programs), tuple(imports))
+        return ast.Module(
+            self.source,
+            tuple(dims),
+            tuple(functions),
+            tuple(programs),
+            tuple(imports),
+            semantics=tuple(semantics),
+        )
 
     def path(self, tree: Tree) -> ast.Import:
         return ast.Import(tuple(self.name(token) for token in tree.children), self.span(tree))
@@ -105,13 +115,14 @@ class _Converter:
         return tuple(self.parameter(part) for part in _trees(tree)) if isinstance(tree, Tree) else ()
 
     def parameter(self, tree: Tree) -> ast.Parameter:
-        name, mode, type, default = tree.children
+        name, mode, type, finite, default = tree.children
         return ast.Parameter(
             self.name(name),
             ast.Mode(str(mode)) if mode is not None else None,
             type=self.type_node(type),
             default=self.root(default) if default is not None else None,
             span=self.span(tree),
+            finite=self.span(finite) if finite is not None else None,
         )
 
     def results(self, tree: _Part) -> tuple[ast.Result, ...]:

@@ -14,7 +14,7 @@ from compiler.frontend.syntax_errors import diagnose
 
 _MAX_ERRORS = 8
 _STRUCTURAL = ("E0103", "E0104")
-_DEFINITION = re.compile(r"^(?=(?:import|dim|fn|program)\b)", re.MULTILINE)
+_DEFINITION = re.compile(r"^(?=(?:import|semantics|dim|fn|program)\b)", re.MULTILINE)
 _STATEMENT = re.compile(r"\s*(?:(?:return|assert)\b|[A-Za-z_]\w*\s*[=\[,])")
 
 

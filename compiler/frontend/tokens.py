@@ -4,6 +4,7 @@ from collections.abc import Collection
 
 DISPLAY = {
     "_DIM": "`dim`",
+    "_SEMANTICS": "`semantics`",
     "_FN": "`fn`",
     "_PROGRAM": "`program`",
     "_RETURN": "`return`",
@@ -30,6 +31,7 @@ DISPLAY = {
     "TRUE": "`true`",
     "FALSE": "`false`",
     "MODE": "`input`, `weight` or `state`",
+    "FINITE": "`finite`",
     "NAME": "a name",
     "DECIMAL": "a number",
     "INTEGER": "a number",
@@ -63,10 +65,10 @@ DISPLAY = {
 }
 """What a message shows for each terminal."""
 
-DEFINITIONS = {"_IMPORT", "_DIM", "_FN", "_PROGRAM"}
+DEFINITIONS = {"_IMPORT", "_SEMANTICS", "_DIM", "_FN", "_PROGRAM"}
 STATEMENTS = {"_RETURN", "_FOR", "_IF", "_ASSERT"}
 """Words that open a statement."""
-RESERVED = {*DEFINITIONS, *STATEMENTS, "_IN", "_ELSE", "AND", "OR", "NOT", "TRUE", "FALSE"}
+RESERVED = {*DEFINITIONS - {"_SEMANTICS"}, *STATEMENTS, "_IN", "_ELSE", "AND", "OR", "NOT", "TRUE", "FALSE"}
 CLOSING = {"LPAREN": "RPAREN", "LBRACKET": "RBRACKET", "LBRACE": "RBRACE"}
 
 _SCALES = {"STAR", "SLASH", "PERCENT", "AT"}

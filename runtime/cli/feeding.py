@@ -7,6 +7,7 @@ from pathlib import Path
 from compiler.program.image import Tensor
 from runtime.errors import bad_input
 from runtime.feed import Array, random_array, read_array, zero_array
+from runtime.promises import within_promise
 from runtime.session import Session
 
 EVERYTHING = ""
@@ -17,7 +18,7 @@ def feed(session: Session, arguments: Namespace) -> None:
     """Feed everything that `--input` and `--weights` name; raises a diagnostic for the first that does not fit."""
     inputs = pairs("--input", arguments.input, {"random", "zeros"})
     generators: dict[str, Callable[[Tensor], Array]] = {
-        "random": lambda tensor: random_array(tensor, arguments.seed),
+        "random": lambda tensor: within_promise(tensor, random_array(tensor, arguments.seed)),
         "zeros": zero_array,
     }
     for name, value in inputs.items():

@@ -34,6 +34,7 @@ CASES = [
     ("E0525", "meshc run p.mesh --input x=x.npy --weights p.mesh", "safetensors"),
     ("E0526", "meshc run p.mesh --input x=x.npy --weights other.safetensors", "lacks `w`"),
     ("E0527", "meshc run p.mesh --input random --output nothing=out.npy", "has no output `nothing`"),
+    ("E0528", "meshc run finite.mesh --input x=nan.npy", "element [3] of the array in `nan.npy` is nan"),
     ("E0529", "meshc run q.mesh", "did you mean `p.mesh`?"),
     ("E0529", "meshc compile .", "Is a directory"),
     ("E0529", "meshc compile x.npy", "not UTF-8"),
@@ -85,6 +86,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     Path("p.mesh").write_text(PROGRAM)
     np.save("x.npy", np.ones(4, np.float32))
+    Path("finite.mesh").write_text("program q(x: input f32[4] finite) -> f32[4] { return x + 1.0 }")
+    np.save("nan.npy", np.array([0, 1, 2, np.nan], np.float32))
     np.save("long.npy", np.ones(5, np.float32))
     np.save("double.npy", np.ones(4))
     save_file({"v": np.ones(4, np.float32)}, "other.safetensors")
