@@ -15,6 +15,7 @@ from compiler.passes import run_pipeline
 from compiler.program.check import check_image
 from compiler.program.image import Image
 from compiler.program.tokens import check_tokens
+from compiler.prune import Mode, Pruned, PruneOptions, prune
 from compiler.target import Machine
 
 Observer = Callable[[str, object], None]
@@ -29,13 +30,16 @@ class CompileOptions:
     seed: int = 0
     check_passes: bool = False
     partition: PartitionOptions = field(default_factory=PartitionOptions)
+    prune: PruneOptions = field(default_factory=lambda: PruneOptions(Mode.NONE))
 
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """What compilation decided: the graph after all passes, the stages, and the image that runs."""
+    """What compilation decided: the graph after all passes, what of it is left out, the stages, and the image that
+    runs."""
 
     graph: TensorGraph
+    pruned: Pruned
     stage_graph: StageGraph
     image: Image
 
@@ -65,8 +69,9 @@ def compile_graph(
     options = options or CompileOptions()
     optimized = run_pipeline(graph, check=options.check_passes, observe=observe)
     observe("partition", None)
-    workload = tile(optimized)
-    stage_graph = partition(machine, workload, options.partition)
+    pruned = prune(machine, tile(optimized), options.prune)
+    observe("prune", pruned)
+    stage_graph = partition(machine, pruned.workload, options.partition)
     check_partition(machine, stage_graph)
     observe("stages", stage_graph)
     image = emit(machine, stage_graph, options.seed, lambda verb: observe(verb, None))
@@ -74,4 +79,4 @@ def compile_graph(
     check_image(image)
     check_tokens(image)
     observe("image", image)
-    return Compiled(optimized, stage_graph, image)
+    return Compiled(optimized, pruned, stage_graph, image)

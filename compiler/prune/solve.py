@@ -1,0 +1,111 @@
+"""Leave out what is zero or never looked at, before anything is mapped to cores.
+
+The result has the same outputs bit for bit, up to the sign of a zero. A nest that computes only part of its space has
+`live`; a tensor of which only part is stored has `live` too, and a tensor of which nothing is live has no producer
+(-1), keeps its role, and reads as zeros.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from compiler.numerics import TileGrid
+from compiler.partition.nest import Nest, Storage, Workload
+from compiler.program.image import Role
+from compiler.prune.demand import Demand, NestDemand, demand, replaceable
+from compiler.prune.facts import Facts, Flags, mask_of
+from compiler.prune.forward import NestFacts, nest_facts, source_facts
+from compiler.prune.options import PruneOptions
+from compiler.prune.signs import signs_that_matter
+from compiler.target import Machine
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """The workload that is left."""
+
+    workload: Workload
+
+
+def prune(machine: Machine | None, workload: Workload, options: PruneOptions | None = None) -> Pruned:
+    """Return `workload` without what needs not be computed, stored or sent."""
+    options = options or PruneOptions()
+    if not options.mode.static:
+        return Pruned(workload)
+    known, found = forward(workload, options)
+    signs = signs_that_matter(workload)
+    needed = demand(workload, known, found, signs)
+    if not any(nest.pages.any() for nest in needed.nests):
+        return Pruned(workload)  # every output is zero: something has to write it
+    return Pruned(_Writer(workload, known, needed, signs, options).run())
+
+
+def forward(workload: Workload, options: PruneOptions) -> tuple[list[Facts], list[NestFacts]]:
+    """What is known of every storage, and of every nest."""
+    known = [source_facts(storage, _zeros(storage, options)) for storage in workload.storages]
+    found = []
+    for nest in workload.nests:
+        found.append(nest_facts(workload, nest, known))
+        known[nest.out] = found[-1].out
+    return known, found
+
+
+def _zeros(storage: Storage, options: PruneOptions) -> Flags | None:
+    """Tiles of a fed tensor that are known to be zero. A state changes from call to call."""
+    if storage.role not in (Role.INPUT, Role.WEIGHT) or storage.name not in options.zeros:
+        return None
+    return options.zeros[storage.name].array
+
+
+class _Writer:
+    """Puts down the decisions."""
+
+    def __init__(
+        self,
+        workload: Workload,
+        known: Sequence[Facts],
+        needed: Demand,
+        signs: Sequence[bool],
+        options: PruneOptions,
+    ) -> None:
+        self.workload, self.known, self.needed, self.signs, self.options = workload, known, needed, signs, options
+
+    def run(self) -> Workload:
+        kept = [n for n, nest in enumerate(self.needed.nests) if nest.pages.any()]
+        number = {old: new for new, old in enumerate(kept)}
+        used = {a.storage for n in kept for a in self.workload.nests[n].operands}
+        used |= {self.workload.nests[n].out for n in kept}
+        used |= {k for k, s in enumerate(self.workload.storages) if s.role not in (Role.TEMPORARY, Role.CONSTANT)}
+        index = {old: new for new, old in enumerate(sorted(used))}
+        storages = tuple(self.storage(old, number) for old in sorted(used))
+        nests = tuple(self.nest(self.workload.nests[n], self.needed.nests[n], index) for n in kept)
+        return replace(self.workload, storages=storages, nests=nests)
+
+    def nest(self, nest: Nest, needed: NestDemand, index: dict[int, int]) -> Nest:
+        operands = tuple(replace(access, storage=index[access.storage]) for access in nest.operands)
+        live = None if needed.whole else mask_of(needed.iterations, nest.space)
+        return replace(nest, out=index[nest.out], operands=operands, live=live)
+
+    def storage(self, old: int, number: dict[int, int]) -> Storage:
+        storage = self.workload.storages[old]
+        dims = TileGrid(storage.shape).dims
+        pages = self.pages(old, storage)
+        live = None if pages is None or pages.all() else mask_of(pages, dims)
+        stored = np.ones((1,) * len(dims), np.bool_) if pages is None else pages
+        finite = storage.finite or bool((self.known[old].finite | ~stored).all())
+        return replace(storage, producer=number.get(storage.producer, -1), live=live, finite=finite)
+
+    def pages(self, old: int, storage: Storage) -> Flags | None:
+        """The pages that are stored, None for all."""
+        if storage.producer >= 0:
+            needed = self.needed.nests[storage.producer]
+            return None if needed.whole else needed.pages
+        if storage.role is Role.CONSTANT:
+            pages = self.needed.pages[old] & ~replaceable(self.known[old], self.signs[old])
+        else:
+            zeros = _zeros(storage, self.options)
+            if zeros is None or not zeros.any() or (self.signs[old]):
+                return None
+            pages = ~zeros
+        return pages
