@@ -7,10 +7,9 @@ from compiler.allocate.check import check as check_allocation
 from compiler.allocate.problem import AllocateProblem, Arena, Buffer
 from compiler.allocate.solve import solve as allocate
 from compiler.codegen.bodies import KernelTable
-from compiler.codegen.compute import compute_code
-from compiler.codegen.frame import BoxFrame, Names
-from compiler.codegen.move import read_code, write_code
+from compiler.codegen.frame import Names, result_cb
 from compiler.codegen.plan import EpochPlan, StagePlan, plan_epoch
+from compiler.codegen.threads import core_program
 from compiler.codegen.traffic import epoch_flows
 from compiler.numerics import TileGrid
 from compiler.numerics.layout import page_bytes
@@ -207,7 +206,7 @@ def _tensors(machine: Machine, graph: StageGraph, plans: tuple[EpochPlan, ...], 
             if stage.stage.shard:
                 nest = workload.nests[stage.stage.nest]
                 numbers[nest.out] = len(tensors)
-                cb = 0 if isinstance(nest.body, GatherBody) else len(nest.operands)
+                cb = result_cb(nest)
                 where = ShardPlace(epoch, stage.stage.ways, stage.cores, cb, stage.ready)
                 dtype = workload.storages[nest.out].dtype
                 tensors.append(Tensor(f"{nest.name}.l1", dtype, nest.shape, Role.TEMPORARY, where))
@@ -229,17 +228,11 @@ def _program(
     addresses: tuple[int, ...],
     kernels: KernelTable,
 ) -> CoreProgram:
-    frame = BoxFrame(machine, workload, names, plan, core)
     stage = plan.stage
+    out = result_cb(workload.nests[stage.nest])
     kept = keeps_result(machine, workload, stage)
     buffers = []
     for slot, (size, address) in enumerate(zip(cb_sizes(machine, workload, stage, core), addresses, strict=False)):
-        kind = CbKind.SHARD if slot == frame.out_cb and kept else CbKind.STREAM
+        kind = CbKind.SHARD if slot == out and kept else CbKind.STREAM
         buffers.append(CircularBuffer(address, size.capacity, size.dtype, kind, size.name))
-    return CoreProgram(
-        core=plan.cores[core],
-        buffers=tuple(buffers),
-        read=read_code(frame, 2 * stage.nest),
-        compute=compute_code(frame, kernels, 2 * stage.nest, 2 * stage.nest + 1),
-        write=write_code(frame, 2 * stage.nest),
-    )
+    return core_program(machine, workload, names, plan, core, tuple(buffers), kernels)

@@ -26,6 +26,11 @@ class Names:
     core_sets: tuple[CoreSet, ...]
 
 
+def result_cb(nest: Nest) -> int:
+    """Return the number of the result's cb; a gather has no cbs of operands."""
+    return 0 if isinstance(nest.body, GatherBody) else len(nest.operands)
+
+
 class Frame:
     """One core's view of its stage, whatever its shape.
 
@@ -55,7 +60,7 @@ class Frame:
         self.block = block
         self.rank = len(self.nest.out_dims)
         self.gathers = isinstance(self.nest.body, GatherBody)
-        self.out_cb = 0 if self.gathers else len(self.nest.operands)
+        self.out_cb = result_cb(self.nest)
         self.partial_cb = self.out_cb + 1
         self.partials = partials
         self.keeps = keeps_result(machine, workload, self.stage)
