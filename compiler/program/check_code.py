@@ -2,19 +2,25 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
+
+import numpy as np
 
 from compiler.numerics import DType, TileGrid
 from compiler.numerics.fidelity import Part
+from compiler.program.control import OutOfValuesError, run_code
 from compiler.program.image import CircularBuffer, Code, CoreProgram, DramPlace, Epoch, Image, Role, ShardPlace, Tensor
 from compiler.program.instructions import (
     MAX_LOOP_DEPTH,
+    VARIABLES,
     Affine,
+    Amount,
     Await,
     Barrier,
     CbTile,
     End,
+    Fetch,
     Fill,
     Gather,
     Instruction,
@@ -25,6 +31,7 @@ from compiler.program.instructions import (
     Multicast,
     Pack,
     Pop,
+    Probe,
     Push,
     Read,
     Reduce,
@@ -32,10 +39,11 @@ from compiler.program.instructions import (
     SemInc,
     SemWait,
     Thread,
+    Variable,
     Wait,
     Write,
 )
-from compiler.program.pages import span_of
+from compiler.program.pages import Pages, Scope, span_of, stored_pages, values_of, variable_values, variables_named
 from compiler.program.syntax import format_instruction
 from compiler.target.check import MATMUL_DTYPES
 
@@ -47,11 +55,14 @@ _REGISTER_DTYPES = (DType.F32, DType.I32)
 def check_code(image: Image, number: int, epoch: Epoch, program: CoreProgram) -> Iterator[str]:
     """Sentences about the three threads of a program of epoch `number`.
 
-    - loops are closed, at most `MAX_LOOP_DEPTH` deep, and run at least once; offsets use the loops around them;
+    - loops are closed, at most `MAX_LOOP_DEPTH` deep, and run at least once where the count is a number; offsets use
+      the loops around them;
+    - variables and tables are there; every value of every table is fetched; no count of pages or of iterations depends
+      on a probed page, nor does what is awaited or added to semaphores;
     - data moves on `read` and `write`, tiles are computed on `compute`;
     - a cb has one thread on each side, and each instruction is on the side that its thread has;
     - numbers of cbs, pages, registers, tensors, kernels, maps, sets and semaphores are in range for every value of the
-      loop counters; element types agree;
+      loop counters and of the variables; element types agree; no page that does not live is written;
     - one thread waits for a semaphore, and a semaphore that announces shards serves for nothing else.
     """
     check = _Check(image, number, epoch, program)
@@ -72,7 +83,11 @@ class _Check:
     program: CoreProgram
     thread_name: Thread = Thread.READ
     counts: list[int] = field(default_factory=list)
-    """Of the loops around the instruction at hand."""
+    """Of the loops around the instruction at hand, at most."""
+    variables: tuple[Pages, ...] = ()
+    """The values that each variable of the thread may hold."""
+    probed: frozenset[int] = frozenset()
+    """The variables of the thread that hold what was probed."""
     producers: dict[int, set[Thread]] = field(default_factory=lambda: defaultdict(set))
     consumers: dict[int, set[Thread]] = field(default_factory=lambda: defaultdict(set))
     waited: dict[int, set[Thread]] = field(default_factory=lambda: defaultdict(set))
@@ -84,15 +99,42 @@ class _Check:
             yield f"{len(code.origins)} origins for {len(code.instructions)} instructions"
         if any(not 0 <= origin < len(self.image.origins) for origin in code.origins):
             yield "an origin is not in the table of origins"
+        missing = [*_missing(code)]
+        if missing:
+            yield from missing
+            return
+        self.variables = variable_values(code)
+        self.probed = frozenset(at.variable for at in code.instructions if isinstance(at, Probe))
         for index, instruction in enumerate(code.instructions):
             for text in self.instruction(instruction):
                 yield f"instruction {index}, `{format_instruction(instruction)}`: {text}"
             if isinstance(instruction, Loop):
-                self.counts.append(max(1, instruction.count))
+                self.counts.append(max(1, int(self.scope.amounts(instruction.count)[-1])))
             elif isinstance(instruction, End) and self.counts:
                 self.counts.pop()
         if self.counts:
             yield f"{len(self.counts)} loops are not closed"
+        elif code.tables:
+            yield from self.tables(code)
+
+    @property
+    def scope(self) -> Scope:
+        """Of the instruction at hand."""
+        return Scope(tuple(self.counts), self.variables)
+
+    def tables(self, code: Code) -> Iterator[str]:
+        """Every value is fetched, none twice; known only if no loop depends on data."""
+        counts = {at.count.index for at in code.instructions if isinstance(at, Loop) and isinstance(at.count, Variable)}
+        if counts & self.probed:
+            return
+        try:
+            fetched = run_code(code, {})
+        except OutOfValuesError as error:
+            yield f"more values of table{error.table} are fetched than the {len(code.tables[error.table])} it has"
+            return
+        for number, (table, count) in enumerate(zip(code.tables, fetched, strict=True)):
+            if count != len(table):
+                yield f"{count} values of table{number} are fetched, of {len(table)}"
 
     def across_threads(self) -> Iterator[str]:
         for side, by_cb in (("producer", self.producers), ("consumer", self.consumers)):
@@ -120,6 +162,8 @@ class _Check:
             yield f"this does not run on thread {self.thread_name.value}"
         if isinstance(at, Loop | End):
             yield from self.control(at)
+        elif isinstance(at, Probe):
+            yield from self.page_of(at.cb, at.offset, False)
         elif isinstance(at, Reserve | Push | Wait | Pop):
             yield from self.cb_pages(at.cb, at.pages, producer=isinstance(at, Reserve | Push))
         elif isinstance(at, Read | Gather | Write | Multicast):
@@ -133,17 +177,35 @@ class _Check:
         if isinstance(at, End):
             if not self.counts:
                 yield "no loop is open"
-        elif at.count < 1:
+        elif isinstance(at.count, int) and at.count < 1:
             yield "a loop runs at least once"
         elif len(self.counts) >= MAX_LOOP_DEPTH:
             yield f"loops are more than {MAX_LOOP_DEPTH} deep"
+        else:
+            yield from self.amount("iterations", at.count, 1 << 62)
+
+    def amount(self, name: str, amount: Amount, limit: int) -> Iterator[str]:
+        """A number of at least 1, or a variable whose values are known and not negative; `limit` at most."""
+        if isinstance(amount, Variable) and amount.index in self.probed:
+            yield f"the number of {name} depends on a probed page"
+            return
+        values = self.scope.amounts(amount)
+        least, greatest = int(values[0]), int(values[-1])
+        if least < (0 if isinstance(amount, Variable) else 1) or greatest > limit:
+            counts = f"{greatest}" if least == greatest else f"{least} to {greatest}"
+            yield f"{counts} {name} of a cb that holds {limit}" if name == "pages" else f"{counts} {name}"
+
+    def certain(self, name: str, value: Affine) -> Iterator[str]:
+        """The value does not depend on data."""
+        if value.variable in self.probed:
+            yield f"the {name} depends on a probed page"
 
     def affine(self, name: str, value: Affine, limit: int) -> Iterator[str]:
         """The offset uses the loops around it and stays in `0 ..< limit`."""
         if len(value.coefficients) > len(self.counts) or value.coefficients[-1:] == (0,):
             yield f"the {name} has {len(value.coefficients)} coefficients in {len(self.counts)} loops, or ends in 0"
             return
-        span = span_of(value, self.counts)
+        span = span_of(value, *self.scope)
         if span.least < 0 or span.greatest >= limit:
             yield f"the {name} takes values from {span.least} to {span.greatest}, allowed are 0 to {limit - 1}"
 
@@ -154,12 +216,12 @@ class _Check:
         (self.producers if producer else self.consumers)[cb].add(self.thread_name)
         return self.program.buffers[cb]
 
-    def cb_pages(self, cb: int, pages: int, producer: bool) -> Iterator[str]:
+    def cb_pages(self, cb: int, pages: Amount, producer: bool) -> Iterator[str]:
         buffer = self.buffer(cb, producer)
         if buffer is None:
             yield f"there is no cb{cb}"
-        elif not 1 <= pages <= buffer.capacity:
-            yield f"{pages} pages of a cb that holds {buffer.capacity}"
+        else:
+            yield from self.amount("pages", pages, buffer.capacity)
 
     def page_of(
         self, cb: int, offset: Affine, producer: bool, dtype: DType | None = None, reach: tuple[int, int] = (0, 0)
@@ -170,7 +232,7 @@ class _Check:
             yield f"there is no cb{cb}"
             return
         least, greatest = reach
-        shifted = Affine(offset.constant + least, offset.coefficients)
+        shifted = replace(offset, constant=offset.constant + least)
         yield from self.affine(f"page of cb{cb}", shifted, buffer.capacity - (greatest - least))
         if dtype is not None and buffer.dtype is not dtype:
             yield f"cb{cb} holds {buffer.dtype.value}, not {dtype.value}"
@@ -198,8 +260,18 @@ class _Check:
         yield from self.tensor(at.tensor, at.page)
         if isinstance(at, Write) and tensor and not isinstance(tensor.place, DramPlace):
             yield f"t{at.tensor} is not in DRAM"
+        if isinstance(at, Write) and tensor and tensor.live is not None:
+            yield from self.lives(tensor, at)
         if isinstance(at, Write) and tensor and tensor.role not in (Role.OUTPUT, Role.TEMPORARY):
             yield f"t{at.tensor} is {tensor.role.value} and is not written"
+
+    def lives(self, tensor: Tensor, at: Write) -> Iterator[str]:
+        """Only pages that live are written."""
+        pages = values_of(at.page, *self.scope)
+        pages = pages[(pages >= 0) & (pages < TileGrid(tensor.shape).pages)]
+        dead = np.setdiff1d(pages, stored_pages(tensor, pages))
+        if len(dead):
+            yield f"page {dead[0]} of t{at.tensor} does not live and is not written"
 
     def known_tensor(self, number: int) -> Tensor | None:
         return self.image.tensors[number] if 0 <= number < len(self.image.tensors) else None
@@ -231,6 +303,7 @@ class _Check:
     def synchronize(self, at: SemInc | SemWait | Await) -> Iterator[str]:
         if isinstance(at, Await):
             yield from self.tensor(at.tensor, at.page)
+            yield from self.certain("page that is awaited", at.page)
             tensor = self.known_tensor(at.tensor)
             if tensor and not isinstance(tensor.place, ShardPlace):
                 yield f"t{at.tensor} is not in L1"
@@ -238,6 +311,7 @@ class _Check:
                 self.awaited.add(at.tensor)
             return
         yield from self.affine("semaphore", at.semaphore, self.image.machine.semaphores)
+        yield from self.certain("semaphore", at.semaphore)
         if at.amount < 1:
             yield f"an amount of {at.amount}"
         if isinstance(at, SemInc):
@@ -245,7 +319,7 @@ class _Check:
             if not 0 <= at.targets < len(self.epoch.core_sets):
                 yield f"there is no core set {at.targets}"
         else:
-            span = span_of(at.semaphore, self.counts)
+            span = span_of(at.semaphore, *self.scope)
             for semaphore in range(max(0, span.least), min(span.greatest, self.image.machine.semaphores) + 1):
                 self.waited[semaphore].add(self.thread_name)
 
@@ -295,6 +369,8 @@ class _Check:
         if len(declared) != len(at.operands):
             yield f"{len(at.operands)} operands; kernel{at.kernel} has {len(declared)}"
             return
+        if any(not 0 <= number < len(declared) for number in at.zeros):
+            yield f"zeros are looked for in operands {list(at.zeros)}, of {len(declared)}"
         for operand, kind in zip(at.operands, declared, strict=True):
             if isinstance(operand, CbTile):
                 yield from self.page_of(operand.cb, operand.offset, False, kind.dtype)
@@ -316,6 +392,14 @@ class _Check:
         known = 0 <= at.cb < len(self.program.buffers)
         if at.accumulate and known and self.program.buffers[at.cb].dtype not in _REGISTER_DTYPES:
             yield f"cb{at.cb} holds {self.program.buffers[at.cb].dtype.value}, to which nothing is added in place"
+
+
+def _missing(code: Code) -> Iterator[str]:
+    """Variables and tables that are named and not there."""
+    named = {variable for at in code.instructions for variable in variables_named(at)}
+    yield from (f"there is no variable v{variable}" for variable in sorted(named) if not 0 <= variable < VARIABLES)
+    tables = {at.table for at in code.instructions if isinstance(at, Fetch)}
+    yield from (f"there is no table{table}" for table in sorted(tables) if not 0 <= table < len(code.tables))
 
 
 def _reach(*axes: tuple[int, int]) -> tuple[int, int]:
