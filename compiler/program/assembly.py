@@ -1,8 +1,8 @@
 """The image as text, for people, which reads back to an equal image.
 
 One thing per line, `;` starts a remark inside code. Lines that begin with `|` belong to the line before them: the text
-of the machine or of a source, the bytes of a constant, the values of a table. Cores that run the same programs are printed once. The remark
-`; #3` names the origin of an instruction; what follows it is for the reader.
+of the machine or of a source, the bytes of a constant, the values of a table. Cores that run the same programs are
+printed once. The remark `; #3` names the origin of an instruction; what follows it is for the reader.
 """
 
 import json

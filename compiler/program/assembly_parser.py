@@ -61,7 +61,10 @@ _LINES: Mapping[str, str] = {
     "set": rf"set set{_INT} (multicast|list) {_LIST}",
     "route": rf"route noc{_INT} {_PAIR} -> (?:set{_INT}|{_PAIR}):((?: \S+)*)",
     "cores": r"cores (\d{1,9}(?:, \d{1,9})*)",
-    "cb": rf"cb cb{_INT} {_TYPE} x {_INT} at {_HEX} ({'|'.join(kind.value for kind in CbKind)}) {_TEXT}( finite)?( checked)?",
+    "cb": (
+        rf"cb cb{_INT} {_TYPE} x {_INT} at {_HEX} ({'|'.join(kind.value for kind in CbKind)}) {_TEXT}"
+        r"( finite)?( checked)?"
+    ),
     "thread": r"thread (read|compute|write)",
     "table": rf"table table{_INT}",
 }

@@ -14,10 +14,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from math import prod
 
+import numpy as np
+
 from compiler.diagnostics import Diagnostic, DiagnosticError
 from compiler.numerics import DType, Expr, ScalarNode, ScalarOp, TileGrid
 from compiler.numerics.expr import COMPARISONS
-from compiler.numerics.layout import page_bytes
+from compiler.numerics.layout import page_bytes, to_pages
 from compiler.program.check_code import check_code
 from compiler.program.check_routes import check_routes
 from compiler.program.image import (
@@ -83,17 +85,32 @@ _NAMED = (Role.INPUT, Role.WEIGHT, Role.STATE, Role.OUTPUT)
 
 
 def _tensor(image: Image, tensor: Tensor) -> Iterator[str]:
-    """Extents are positive; a constant has its bytes and nothing else has any; it lies where there is memory."""
+    """Extents are positive; a constant has its bytes and nothing else has any; it lies where there is memory; what is
+    said not to live is zero in a constant."""
     if any(extent < 1 for extent in tensor.shape):
         yield f"shape {list(tensor.shape)} has an extent below 1"
         return
     size = prod(tensor.shape) * tensor.dtype.itemsize if tensor.role is Role.CONSTANT else 0
     if len(tensor.data) != size:
         yield f"{len(tensor.data)} bytes of data instead of {size}"
+    elif tensor.live is not None:
+        yield from _live(tensor)
     if isinstance(tensor.place, DramPlace):
         yield from _dram_place(image.machine, tensor, tensor.place)
     else:
         yield from _shard_place(image, tensor, tensor.place)
+
+
+def _live(tensor: Tensor) -> Iterator[str]:
+    dims, live = TileGrid(tensor.shape).dims, tensor.live
+    if live is None or live.dims != dims or len(live.bits) != -(-prod(dims) // 8):
+        yield f"the pages that live are not marked over {list(dims)}"
+    elif tensor.role is Role.CONSTANT:
+        array = np.frombuffer(tensor.data, tensor.dtype.numpy).reshape(tensor.shape)
+        zero = ~to_pages(array != 0, DType.BOOL).any(axis=1)
+        wrong = np.flatnonzero(~(live.array.ravel() | zero))
+        if len(wrong):
+            yield f"page {wrong[0]} is said not to live and is not zero"
 
 
 def _dram_place(machine: Machine, tensor: Tensor, place: DramPlace) -> Iterator[str]:
@@ -110,24 +127,45 @@ def _channel_bytes(machine: Machine, tensor: Tensor) -> int:
 
 
 def _shard_place(image: Image, tensor: Tensor, place: ShardPlace) -> Iterator[str]:
-    """The ways cut the page axes into blocks that are not empty, one for each owner; owners are distinct cores."""
-    dims = TileGrid(tensor.shape).dims
+    """The ways cut the page axes into blocks that are not empty, one for each owner, or each page that lives is dealt
+    to one owner; owners are distinct cores."""
     if tensor.role is not Role.TEMPORARY:
         yield f"a shard is temporary, not {tensor.role.value}"
     if not 0 <= place.epoch < len(image.epochs):
         yield f"there is no epoch {place.epoch}"
+    dealt = [*(_dealt(tensor, place) if place.pages else _cut(tensor, place))]
+    if dealt:
+        yield from dealt
+        return
+    blocks = len(place.pages) or prod(place.ways)
+    if len(place.owners) != blocks or len(set(place.owners)) < len(place.owners):
+        yield f"{blocks} blocks need as many distinct owners, not {list(place.owners)}"
+    if any(not 0 <= owner < len(image.machine.cores) for owner in place.owners):
+        yield f"the machine has cores 0 to {len(image.machine.cores) - 1}, not all of {list(place.owners)}"
+    if not 0 <= place.ready <= image.machine.semaphores - len(place.owners):
+        yield f"semaphores {place.ready} to {place.ready + len(place.owners) - 1} are not all there"
+
+
+def _cut(tensor: Tensor, place: ShardPlace) -> Iterator[str]:
+    dims = TileGrid(tensor.shape).dims
     if len(place.ways) != len(dims) or any(
         not 1 <= ways <= extent or (ways - 1) * -(-extent // ways) >= extent
         for ways, extent in zip(place.ways, dims, strict=False)
     ):
         yield f"ways {list(place.ways)} do not cut pages {list(dims)} into blocks that are not empty"
-        return
-    if len(place.owners) != prod(place.ways) or len(set(place.owners)) < len(place.owners):
-        yield f"{prod(place.ways)} blocks need as many distinct owners, not {list(place.owners)}"
-    if any(not 0 <= owner < len(image.machine.cores) for owner in place.owners):
-        yield f"the machine has cores 0 to {len(image.machine.cores) - 1}, not all of {list(place.owners)}"
-    if not 0 <= place.ready <= image.machine.semaphores - len(place.owners):
-        yield f"semaphores {place.ready} to {place.ready + len(place.owners) - 1} are not all there"
+
+
+def _dealt(tensor: Tensor, place: ShardPlace) -> Iterator[str]:
+    held = [page for pages in place.pages for page in pages]
+    stored = [*range(TileGrid(tensor.shape).pages)]
+    if tensor.live is not None and tensor.live.dims == TileGrid(tensor.shape).dims:
+        stored = np.flatnonzero(tensor.live.array.ravel()).tolist()
+    if place.ways:
+        yield f"pages are dealt one by one and cut in ways {list(place.ways)} as well"
+    if not all(place.pages):
+        yield "an owner is dealt no page"
+    if sorted(held) != stored:
+        yield f"{len(held)} pages are dealt; each of the {len(stored)} that live goes to one owner, and no other"
 
 
 def _fed_apart(image: Image) -> Iterator[str]:
@@ -235,9 +273,8 @@ def _program(machine: Machine, program: CoreProgram) -> Iterator[str]:
     """No more cbs and instructions than the core has room for; cbs lie in L1, aligned, and do not overlap."""
     if len(program.buffers) > machine.circular_buffers:
         yield f"{len(program.buffers)} cbs; a core has {machine.circular_buffers}"
-    size = sum(len(code.instructions) for code in (program.read, program.compute, program.write))
-    if size > machine.program_instructions:
-        yield f"{size} instructions; a core has room for {machine.program_instructions}"
+    if program.room > machine.program_instructions:
+        yield f"{program.room} instructions; a core has room for {machine.program_instructions} (tables count as well)"
     for number, buffer in enumerate(program.buffers):
         yield from (f"cb{number}: {text}" for text in _buffer(machine, buffer))
     ranges = sorted((b.address, _end(b), number) for number, b in enumerate(program.buffers))
@@ -247,6 +284,8 @@ def _program(machine: Machine, program: CoreProgram) -> Iterator[str]:
 
 
 def _buffer(machine: Machine, buffer: CircularBuffer) -> Iterator[str]:
+    if buffer.checked and not buffer.finite:
+        yield "it is checked for a promise that is not made"
     if buffer.capacity < 1:
         yield f"a capacity of {buffer.capacity} pages"
     if buffer.address % machine.l1_alignment:
@@ -280,7 +319,8 @@ def _owned(tensor: Tensor, place: ShardPlace, index: int, program: CoreProgram |
     if program is None or not 0 <= place.cb < len(program.buffers):
         yield f"{label}: its owner, core {place.owners[index]}, has no cb{place.cb}"
         return
-    buffer, pages = program.buffers[place.cb], block_pages(TileGrid(tensor.shape).dims, place.ways, index)
+    buffer = program.buffers[place.cb]
+    pages = len(place.pages[index]) if place.pages else block_pages(TileGrid(tensor.shape).dims, place.ways, index)
     if (buffer.kind, buffer.dtype, buffer.capacity) != (CbKind.SHARD, tensor.dtype, pages):
         yield f"{label}: cb{place.cb} of core {program.core} is not a shard of {pages} pages of {tensor.dtype.value}"
 

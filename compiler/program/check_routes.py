@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from compiler.program.image import (
-    Code,
     CoreProgram,
     DramPlace,
     Epoch,
@@ -22,8 +21,8 @@ from compiler.program.image import (
     Route,
     UnicastRoute,
 )
-from compiler.program.instructions import Affine, End, Gather, Instruction, Loop, Multicast, Read, SemInc, Write
-from compiler.program.pages import gathered_pages, owner_numbers, residues_of, values_of
+from compiler.program.instructions import Affine, Gather, Instruction, Multicast, Read, SemInc, Write
+from compiler.program.pages import Scope, gathered_pages, owner_numbers, residues_of, scopes, stored_pages, values_of
 from compiler.target import Coord, Machine, Topology
 
 _REQUEST, _MULTICAST, _ANSWER = frozenset({0, 1}), frozenset({2}), frozenset({3})
@@ -35,7 +34,8 @@ def check_routes(image: Image, epoch: Epoch) -> Iterator[str]:
     - a hop crosses a link of its NoC, on a virtual channel that there is;
     - a unicast route is a chain from its source to its far end; a multicast tree grows from its source, reaches no
       router twice, and covers its set; no two routes are for the same packets;
-    - each read, write, multicast and increment of each program has routes for its requests and for its answers.
+    - each read, write, multicast and increment of each program has routes for its requests and for its answers; a read
+      of a page that is not stored needs none.
     """
     for route in epoch.routes:
         yield from (f"{_name(route)}: {text}" for text in _route(image.machine, epoch, route))
@@ -161,14 +161,14 @@ class _Needed:
     def program(self, program: CoreProgram) -> None:
         core = self.image.machine.cores[program.core]
         for code in (program.read, program.write):
-            for instruction, counts in _with_loops(code):
-                self.instruction(core, instruction, counts)
+            for _, instruction, scope in scopes(code):
+                self.instruction(core, instruction, scope)
 
-    def instruction(self, core: Coord, at: Instruction, counts: tuple[int, ...]) -> None:
+    def instruction(self, core: Coord, at: Instruction, scope: Scope) -> None:
         if isinstance(at, Read | Write):
-            self.there_and_back(at.noc, core, self.pages(at.tensor, at.page, counts))
+            self.there_and_back(at.noc, core, self.pages(at.tensor, at.page, scope))
         elif isinstance(at, Gather):
-            self.there_and_back(at.noc, core, self.sources(at, counts))
+            self.there_and_back(at.noc, core, self.sources(at, scope))
         elif isinstance(at, Multicast | SemInc):
             self.to_set(at.noc, core, at.targets)
 
@@ -188,32 +188,35 @@ class _Needed:
             if member != core:
                 self.keys[_Packets(noc, member, core, "answer")] = None
 
-    def pages(self, tensor: int, page: Affine, counts: tuple[int, ...]) -> tuple[Coord, ...]:
-        key = (tensor, page, counts[: len(page.coefficients)])
+    def pages(self, tensor: int, page: Affine, scope: Scope) -> tuple[Coord, ...]:
+        key = (tensor, *_values_key(page, scope))
         if key not in self.homes:
-            self.homes[key] = self.find_pages(tensor, page, counts)
+            self.homes[key] = self.find_pages(tensor, page, scope)
         return self.homes[key]
 
-    def find_pages(self, tensor: int, page: Affine, counts: tuple[int, ...]) -> tuple[Coord, ...]:
-        if isinstance(self.image.tensors[tensor].place, DramPlace):
+    def find_pages(self, tensor: int, page: Affine, scope: Scope) -> tuple[Coord, ...]:
+        found = self.image.tensors[tensor]
+        if isinstance(found.place, DramPlace) and found.live is None:
             channels = self.image.machine.dram.channels
-            return tuple(channels[c] for c in sorted(residues_of(page, counts, len(channels))))
-        return self.home_of(tensor, values_of(page, counts))
+            residues = residues_of(page, scope.counts, len(channels), scope.variables)
+            return tuple(channels[c] for c in sorted(residues))
+        return self.home_of(tensor, values_of(page, *scope))
 
-    def sources(self, at: Gather, counts: tuple[int, ...]) -> tuple[Coord, ...]:
-        key = (at.tensor, at.index_map, at.page, counts[: len(at.page.coefficients)])
+    def sources(self, at: Gather, scope: Scope) -> tuple[Coord, ...]:
+        key = (at.tensor, at.index_map, *_values_key(at.page, scope))
         if key not in self.homes:
             pair = (at.tensor, at.index_map)
             if pair not in self.gathers:
                 index_map = self.image.index_maps[at.index_map]
                 self.gathers[pair] = gathered_pages(index_map, self.image.tensors[at.tensor])
             results, pages = self.gathers[pair]
-            self.homes[key] = self.home_of(at.tensor, pages[np.isin(results, values_of(at.page, counts))])
+            self.homes[key] = self.home_of(at.tensor, pages[np.isin(results, values_of(at.page, *scope))])
         return self.homes[key]
 
     def home_of(self, tensor: int, pages: np.ndarray) -> tuple[Coord, ...]:
-        """The positions where the pages are, each once."""
+        """The positions where the pages are, each once; pages that are not stored have none."""
         machine, place = self.image.machine, self.image.tensors[tensor].place
+        pages = stored_pages(self.image.tensors[tensor], pages)
         if isinstance(place, DramPlace):
             channels = machine.dram.channels
             return tuple(channels[c] for c in np.unique(pages % len(channels)).tolist())
@@ -221,13 +224,7 @@ class _Needed:
         return tuple(machine.cores[place.owners[owner]] for owner in owners)
 
 
-def _with_loops(code: Code) -> Iterator[tuple[Instruction, tuple[int, ...]]]:
-    """Instructions with the counts of the loops around them."""
-    counts: tuple[int, ...] = ()
-    for instruction in code.instructions:
-        if isinstance(instruction, Loop):
-            counts = (*counts, instruction.count)
-        elif isinstance(instruction, End):
-            counts = counts[:-1]
-        else:
-            yield instruction, counts
+def _values_key(page: Affine, scope: Scope) -> tuple[object, ...]:
+    """What the values of `page` depend on."""
+    held = scope.variables[page.variable].tobytes() if page.variable >= 0 else b""
+    return (page, scope.counts[: len(page.coefficients)], held)

@@ -161,6 +161,12 @@ class Code:
     tables: tuple[tuple[int, ...], ...] = ()
 
 
+INSTRUCTION_BYTES = 32
+"""Program memory that an instruction is reckoned to take; a budget of instructions is one of so many bytes each."""
+VALUE_BYTES = 4
+"""Of a table."""
+
+
 @dataclass(frozen=True, slots=True)
 class CoreProgram:
     """All that core number `core` runs in one epoch."""
@@ -170,6 +176,13 @@ class CoreProgram:
     read: Code
     compute: Code
     write: Code
+
+    @property
+    def room(self) -> int:
+        """What the program takes of `Machine.program_instructions`: its instructions, and the bytes of its tables."""
+        codes = (self.read, self.compute, self.write)
+        values = sum(len(table) for code in codes for table in code.tables)
+        return sum(len(code.instructions) for code in codes) - (-values * VALUE_BYTES // INSTRUCTION_BYTES)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,127 @@
-"""Which values an offset takes, and which pages an instruction touches: exact, without running the loops."""
+"""Which values an offset takes, and which pages an instruction touches, without running the loops.
 
-from collections.abc import Sequence
+Exact where there are no variables. A variable is taken to hold any value that the thread may put into it, a loop whose
+count is a variable to run as often as the greatest of them says.
+"""
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from compiler.numerics import TILE, TileGrid
-from compiler.program.image import IndexMap, ShardPlace, Tensor
-from compiler.program.instructions import Affine
+from compiler.program.image import Code, IndexMap, ShardPlace, Tensor
+from compiler.program.instructions import (
+    VARIABLES,
+    Affine,
+    Amount,
+    CbTile,
+    End,
+    Fetch,
+    Instruction,
+    Loop,
+    Map,
+    Pack,
+    Probe,
+    Read,
+    Reduce,
+    Variable,
+)
 
 Pages = NDArray[np.int64]
+
+_NOTHING: Pages = np.zeros(1, np.int64)
+"""What is added where there is no variable."""
+
+
+class Scope(NamedTuple):
+    """How often each of the loops around an instruction runs at most, and the values that each variable may hold,
+    ascending (no variables: none is used)."""
+
+    counts: tuple[int, ...]
+    variables: tuple[Pages, ...] = ()
+
+    def amounts(self, amount: Amount) -> Pages:
+        """The values that an amount may have, ascending."""
+        return self.variables[amount.index] if isinstance(amount, Variable) else np.array([amount], np.int64)
+
+
+def scopes(code: Code) -> Iterator[tuple[int, Instruction, Scope]]:
+    """Index, instruction and scope of what is inside and outside of loops, without the loops themselves."""
+    inside = [Scope((), variable_values(code))]
+    for index, instruction in enumerate(code.instructions):
+        if isinstance(instruction, Loop):
+            most = int(inside[-1].amounts(instruction.count)[-1])
+            inside.append(Scope((*inside[-1].counts, max(1, most)), inside[-1].variables))
+        elif isinstance(instruction, End):
+            inside.pop()
+        else:
+            yield index, instruction, inside[-1]
+
+
+def variable_values(code: Code) -> tuple[Pages, ...]:
+    """The values that each variable of a thread may hold where it is used, ascending.
+
+    Variables and tables exist. A variable that is always set before it is used does not hold its initial 0.
+    """
+    if not any(isinstance(instruction, Fetch | Probe) for instruction in code.instructions):
+        return (_NOTHING,) * VARIABLES
+    held: list[list[Pages]] = [[] for _ in range(VARIABLES)]
+    for instruction in dict.fromkeys(code.instructions):
+        if isinstance(instruction, Fetch):
+            held[instruction.variable].append(np.array(code.tables[instruction.table], np.int64))
+        elif isinstance(instruction, Probe):
+            held[instruction.variable].append(np.array([0, 1], np.int64))
+    unset = _used_unset(code)
+    return tuple(
+        np.unique(np.concatenate([*found, _NOTHING] if variable in unset or not sum(map(len, found)) else found))
+        for variable, found in enumerate(held)
+    )
+
+
+def _used_unset(code: Code) -> set[int]:
+    """The variables that may be used before they are set: a loop whose count is a variable may be passed over."""
+    unset: set[int] = set()
+    known: list[set[int]] = [set()]
+    certain: list[bool] = []
+    for instruction in code.instructions:
+        unset.update(used for used in variables_used(instruction) if not any(used in level for level in known))
+        if isinstance(instruction, Loop):
+            known.append(set())
+            certain.append(not isinstance(instruction.count, Variable))
+        elif isinstance(instruction, End):
+            inner = known.pop()
+            known[-1] |= inner if certain.pop() else set()
+        elif isinstance(instruction, Fetch | Probe):
+            known[-1].add(instruction.variable)
+    return unset
+
+
+def variables_named(instruction: Instruction) -> Iterator[int]:
+    """The variables that an instruction sets or uses."""
+    if isinstance(instruction, Fetch | Probe):
+        yield instruction.variable
+    yield from variables_used(instruction)
+
+
+def variables_used(instruction: Instruction) -> Iterator[int]:
+    """The variables whose values an instruction uses."""
+    for name in instruction.__slots__:
+        value = getattr(instruction, name)
+        if isinstance(value, Variable):
+            yield value.index
+        elif isinstance(value, Affine) and value.variable != -1:
+            yield value.variable
+    if isinstance(instruction, Map):
+        tiles = (operand for operand in instruction.operands if isinstance(operand, CbTile))
+        yield from (tile.offset.variable for tile in tiles if tile.offset.variable != -1)
+    elif isinstance(instruction, Reduce | Pack) and instruction.mask is not None:
+        tiles_of = (instruction.mask.row_tile, instruction.mask.column_tile)
+        yield from (tile.variable for tile in tiles_of if tile.variable != -1)
+    elif isinstance(instruction, Read) and instruction.guard != -1:
+        yield instruction.guard
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,24 +132,28 @@ class Span:
     greatest: int
 
 
-def span_of(value: Affine, counts: Sequence[int]) -> Span:
-    """The values that `value` takes lie between these two, and both occur; loop `d` runs `counts[d]` times."""
+def span_of(value: Affine, counts: Sequence[int], variables: Sequence[Pages] = ()) -> Span:
+    """The values that `value` takes lie between these two, and both occur; loop `d` runs `counts[d]` times, variable
+    `v` holds one of `variables[v]`."""
+    held = variables[value.variable] if value.variable >= 0 else _NOTHING
     reach = [c * (count - 1) for c, count in zip(value.coefficients, counts, strict=False)]
-    return Span(value.constant + sum(min(0, r) for r in reach), value.constant + sum(max(0, r) for r in reach))
+    least, greatest = value.constant + int(held[0]), value.constant + int(held[-1])
+    return Span(least + sum(min(0, r) for r in reach), greatest + sum(max(0, r) for r in reach))
 
 
-def values_of(value: Affine, counts: Sequence[int]) -> Pages:
+def values_of(value: Affine, counts: Sequence[int], variables: Sequence[Pages] = ()) -> Pages:
     """Every value that `value` takes, ascending."""
-    values = np.array([value.constant], np.int64)
+    values = value.constant + (variables[value.variable] if value.variable >= 0 else _NOTHING)
     for coefficient, count in zip(value.coefficients, counts, strict=False):
         if coefficient:
             values = np.unique(values[:, None] + coefficient * np.arange(count))
     return values
 
 
-def residues_of(value: Affine, counts: Sequence[int], modulus: int) -> frozenset[int]:
+def residues_of(value: Affine, counts: Sequence[int], modulus: int, variables: Sequence[Pages] = ()) -> frozenset[int]:
     """The values that `value` takes, modulo `modulus`."""
-    residues = {value.constant % modulus}
+    held = variables[value.variable] if value.variable >= 0 else _NOTHING
+    residues = {*(np.unique((value.constant + held) % modulus)).tolist()}
     for coefficient, count in zip(value.coefficients, counts, strict=False):
         steps = {coefficient * turn % modulus for turn in range(min(count, modulus))}
         residues = {(residue + step) % modulus for residue in residues for step in steps}
@@ -46,7 +161,10 @@ def residues_of(value: Affine, counts: Sequence[int], modulus: int) -> frozenset
 
 
 def owner_numbers(tensor: Tensor, place: ShardPlace, pages: Pages) -> Pages:
-    """The number of the owner of each page, and (second row) the page's number inside its block."""
+    """The number of the owner of each page, and (second row) the page's number inside its block; -1 for a page that no
+    owner holds."""
+    if place.pages:
+        return _dealt(tensor, place)[:, pages]
     dims = TileGrid(tensor.shape).dims
     owner, inside = np.zeros_like(pages), np.zeros_like(pages)
     for extent, ways, coordinate in zip(dims, place.ways, np.unravel_index(pages, dims), strict=True):
@@ -55,6 +173,20 @@ def owner_numbers(tensor: Tensor, place: ShardPlace, pages: Pages) -> Pages:
         owner = owner * ways + block
         inside = inside * np.minimum(length, extent - block * length) + coordinate % length
     return np.stack([owner, inside])
+
+
+def _dealt(tensor: Tensor, place: ShardPlace) -> Pages:
+    """Owner and number (two rows) of every page of a tensor that is dealt page by page."""
+    homes = np.full((2, TileGrid(tensor.shape).pages), -1, np.int64)
+    for owner, pages in enumerate(place.pages):
+        homes[0, list(pages)] = owner
+        homes[1, list(pages)] = np.arange(len(pages))
+    return homes
+
+
+def stored_pages(tensor: Tensor, pages: Pages) -> Pages:
+    """Those of `pages` that the tensor stores."""
+    return pages if tensor.live is None else pages[tensor.live.array.ravel()[pages]]
 
 
 def gathered_pages(index_map: IndexMap, source: Tensor) -> tuple[Pages, Pages]:

@@ -4,7 +4,8 @@ The threads of an epoch are run once, without time and without data: only the co
 semaphores are kept, and each thread goes on until it blocks. If all of them reach their end, they do so under every
 timing, for these reasons:
 
-- no instruction depends on data or on time, so a thread is a fixed sequence of operations on counts;
+- no operation on counts depends on data or on time (variables come from tables, which are a part of the program), so a
+  thread is a fixed sequence of such operations;
 - an operation that could go on still can, however long it is put off: the free pages of a cb are taken only by its one
   producer, its filled pages only by its one consumer, a semaphore is lowered only by the one thread that waits for it,
   and one that is awaited without subtracting never falls (`check_image` proves these single roles);
@@ -15,7 +16,7 @@ This is Karp's and Miller's determinacy for bounded dataflow. Packets on their w
 arrive at last is what the router proves. `Barrier` waits for packets alone and is left out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import NamedTuple
@@ -23,11 +24,13 @@ from typing import NamedTuple
 import numpy as np
 
 from compiler.diagnostics import Diagnostic, DiagnosticError
+from compiler.numerics import TileGrid
+from compiler.program.control import Control, Placed, Repeat, Visit, nested
 from compiler.program.image import CbKind, Code, CoreProgram, Epoch, Image, ShardPlace
 from compiler.program.instructions import (
     Affine,
     Await,
-    End,
+    Fetch,
     Instruction,
     Loop,
     Pop,
@@ -38,7 +41,7 @@ from compiler.program.instructions import (
     Thread,
     Wait,
 )
-from compiler.program.pages import owner_numbers
+from compiler.program.pages import owner_numbers, variables_used
 from compiler.program.syntax import format_instruction
 
 LISTED = 12
@@ -98,61 +101,120 @@ class _Unroller:
 
     image: Image
     known: dict[Code, list[_Step]] = field(default_factory=dict)
+    homes: dict[int, list[tuple[int, int] | None]] = field(default_factory=dict)
+    """Of the pages of tensors in L1: the semaphore that announces it and from which value on; None: not stored."""
 
     def steps(self, code: Code) -> list[_Step]:
         if code not in self.known:
-            steps, _ = self.body(code.instructions, 0, [])
+            steps: list[_Step] = []
+            control = Control(code.tables, steps)
+            control.run(self.nodes(control, nested(code), _tables_of_use(code)))
             self.known[code] = _merged(steps)
         return self.known[code]
 
-    def body(self, instructions: Sequence[Instruction], at: int, counters: list[int]) -> tuple[list[_Step], int]:
-        """The steps from instruction `at` to the end of its loop, and the index behind that."""
-        steps: list[_Step] = []
-        while at < len(instructions):
-            instruction = instructions[at]
-            if isinstance(instruction, End):
-                return steps, at + 1
-            if isinstance(instruction, Loop):
-                inside, at = self.loop(instructions, at, counters)
-                steps += inside
-                continue
-            step = self.step(instruction, at, counters)
-            if step:
-                steps.append(step)
-            at += 1
-        return steps, at
+    def nodes(
+        self, control: Control, placed: Sequence[Placed | Repeat], tables: frozenset[int]
+    ) -> list[list[_Step] | Visit | Repeat]:
+        """What `Control` is to run: adjacent steps that are always the same are one list, loops of them unrolled."""
+        nodes: list[list[_Step] | Visit | Repeat] = []
+        node: list[_Step] | Visit | Repeat
+        for part in placed:
+            if isinstance(part, Repeat):
+                node = _repeated(part, self.nodes(control, part.body, tables))
+            elif isinstance(part.instruction, Fetch):
+                node = control.fetch(part.instruction) if part.instruction.table in tables else []
+            else:
+                node = self.step(control.out, part.instruction, part.at)
+            if isinstance(node, list) and nodes and isinstance(nodes[-1], list):
+                nodes[-1] += node
+            elif node != []:
+                nodes.append(node)
+        return nodes
 
-    def loop(self, instructions: Sequence[Instruction], at: int, counters: list[int]) -> tuple[list[_Step], int]:
-        """A body that does not depend on counters is unrolled once and repeated."""
-        loop = instructions[at]
-        assert isinstance(loop, Loop)
-        end = _end_of(instructions, at)
-        if not any(_varies(instruction) for instruction in instructions[at:end]):
-            steps, behind = self.body(instructions, at + 1, [*counters, 0])
-            return steps * loop.count, behind
-        steps = []
-        for turn in range(loop.count):
-            steps += self.body(instructions, at + 1, [*counters, turn])[0]
-        return steps, end
-
-    def step(self, instruction: Instruction, at: int, counters: list[int]) -> _Step | None:
+    def step(self, steps: list[_Step], instruction: Instruction, at: int) -> list[_Step] | Visit:
+        """The step of an instruction, if it is always the same, else the visit that appends it to `steps`."""
         if isinstance(instruction, Reserve | Push | Wait | Pop):
-            return _Step(_CB_KINDS[type(instruction)], instruction.cb, instruction.pages, at, -1)
-        if isinstance(instruction, SemInc):
-            semaphore = _value(instruction.semaphore, counters)
-            return _Step(_Kind.RAISE, semaphore, instruction.amount, at, instruction.targets)
-        if isinstance(instruction, SemWait):
-            return _Step(_Kind.LOWER, _value(instruction.semaphore, counters), instruction.amount, at, -1)
+            kind, pages = _CB_KINDS[type(instruction)], instruction.pages
+            if isinstance(pages, int):
+                return [_Step(kind, instruction.cb, pages, at, -1)]
+            return _counted(steps, _Step(kind, instruction.cb, 0, at, -1), pages.index)
+        if isinstance(instruction, SemInc | SemWait):
+            numbered = _Step(_Kind.LOWER, 0, instruction.amount, at, -1)
+            if isinstance(instruction, SemInc):
+                numbered = numbered._replace(kind=_Kind.RAISE, targets=instruction.targets)
+            return _chosen(steps, instruction.semaphore, lambda number: numbered._replace(number=number))
         if isinstance(instruction, Await):
-            return self.reach(instruction, at, counters)
-        return None
+            homes = self.homes_of(instruction.tensor)
+            return _chosen(steps, instruction.page, lambda page: _reach(homes[page], at))
+        return []
 
-    def reach(self, instruction: Await, at: int, counters: list[int]) -> _Step:
-        tensor = self.image.tensors[instruction.tensor]
-        assert isinstance(tensor.place, ShardPlace)
-        page = np.array([_value(instruction.page, counters)], np.int64)
-        owner, inside = owner_numbers(tensor, tensor.place, page)[:, 0].tolist()
-        return _Step(_Kind.REACH, tensor.place.ready + owner, inside + 1, at, -1)
+    def homes_of(self, number: int) -> list[tuple[int, int] | None]:
+        if number not in self.homes:
+            tensor = self.image.tensors[number]
+            place, pages = tensor.place, TileGrid(tensor.shape).pages
+            assert isinstance(place, ShardPlace)
+            owners, inside = owner_numbers(tensor, place, np.arange(pages)).tolist()
+            stored = tensor.live.array.ravel().tolist() if tensor.live else [True] * pages
+            self.homes[number] = [
+                (place.ready + owner, page + 1) if lives else None
+                for owner, page, lives in zip(owners, inside, stored, strict=True)
+            ]
+        return self.homes[number]
+
+
+def _reach(home: tuple[int, int] | None, at: int) -> _Step | None:
+    return _Step(_Kind.REACH, *home, at, -1) if home else None
+
+
+def _counted(steps: list[_Step], step: _Step, variable: int) -> Visit:
+    """Append the step with the value of a variable as its amount, unless that is 0."""
+    known: dict[int, _Step] = {}
+
+    def visit(_: Sequence[int], variables: Sequence[int]) -> None:
+        amount = variables[variable]
+        if amount:
+            steps.append(known.get(amount) or known.setdefault(amount, step._replace(amount=amount)))
+
+    return visit
+
+
+def _chosen(steps: list[_Step], value: Affine, make: Callable[[int], _Step | None]) -> list[_Step] | Visit:
+    """The step that `make` has for the value, if there is one."""
+    if not value.coefficients and value.variable < 0:
+        step = make(value.constant)
+        return [step] if step else []
+    known: dict[int, _Step | None] = {}
+
+    def visit(counters: Sequence[int], variables: Sequence[int]) -> None:
+        chosen = _value(value, counters, variables)
+        if chosen not in known:
+            known[chosen] = make(chosen)
+        step = known[chosen]
+        if step:
+            steps.append(step)
+
+    return visit
+
+
+def _repeated(loop: Repeat, body: list[list[_Step] | Visit | Repeat]) -> list[_Step] | Repeat:
+    """A loop; of steps that are always the same, unrolled."""
+    if not body:
+        return []
+    if isinstance(loop.count, int) and len(body) == 1 and isinstance(body[0], list):
+        return body[0] * loop.count
+    return Repeat(loop.count, tuple(body))
+
+
+def _tables_of_use(code: Code) -> frozenset[int]:
+    """The tables from which variables that matter to counts are set; the others only say which
+    pages are moved."""
+    used = {
+        variable
+        for instruction in code.instructions
+        if isinstance(instruction, Loop | Reserve | Push | Wait | Pop | SemInc | SemWait | Await)
+        for variable in variables_used(instruction)
+    }
+    return frozenset(at.table for at in code.instructions if isinstance(at, Fetch) and at.variable in used)
 
 
 _CB_KINDS: dict[type[Instruction], int] = {
@@ -167,25 +229,9 @@ _TOGETHER: dict[tuple[int, int], int] = {
 }
 
 
-def _value(value: Affine, counters: Sequence[int]) -> int:
-    return value.constant + sum(c * counter for c, counter in zip(value.coefficients, counters, strict=False))
-
-
-def _varies(instruction: Instruction) -> bool:
-    """Whether the operation on counts may differ from turn to turn of a loop around it."""
-    if isinstance(instruction, SemInc | SemWait):
-        return bool(instruction.semaphore.coefficients)
-    return isinstance(instruction, Await) and bool(instruction.page.coefficients)
-
-
-def _end_of(instructions: Sequence[Instruction], at: int) -> int:
-    """The index behind the `End` of the loop at `at`."""
-    depth = 0
-    for index in range(at, len(instructions)):
-        depth += isinstance(instructions[index], Loop) - isinstance(instructions[index], End)
-        if depth == 0:
-            return index + 1
-    return len(instructions)
+def _value(value: Affine, counters: Sequence[int], variables: Sequence[int]) -> int:
+    held = variables[value.variable] if value.variable >= 0 else 0
+    return value.constant + held + sum(c * counter for c, counter in zip(value.coefficients, counters, strict=False))
 
 
 def _merged(steps: list[_Step]) -> list[_Step]:

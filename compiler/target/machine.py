@@ -164,8 +164,8 @@ class Machine:
     semaphores: int
     """Per core, one L1 word each, aligned to `l1_alignment`."""
     program_instructions: int
-    """Budget per core and epoch, the three threads and their tables together: 8 values of a table, of 4 bytes each, take
-    the room of one instruction, of 32 bytes."""
+    """Budget per core and epoch, the three threads and their tables together: 8 values of a table, of 4 bytes each,
+    take the room of one instruction, of 32 bytes."""
     facts: Mapping[str, Fact] = field(default_factory=dict)
 
     @cached_property
