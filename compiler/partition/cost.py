@@ -67,18 +67,20 @@ def compute_cost(machine: Machine, workload: Workload, nest: Nest, nest_loops: t
             return step.times(space) + end.times(out_tiles)
         case ContractBody() as body:
             end = map_cost(machine, body.epilogue, dtypes[2:]) + finish
-            return _products(machine, nest, body, nest_loops) + end.times(out_tiles)
+            return _products(machine, nest, body, dtypes, nest_loops) + end.times(out_tiles)
         case GatherBody():
             return ComputeCost()
 
 
-def _products(machine: Machine, nest: Nest, body: ContractBody, nest_loops: tuple[Loop, ...]) -> ComputeCost:
+def _products(
+    machine: Machine, nest: Nest, body: ContractBody, dtypes: tuple[DType, ...], nest_loops: tuple[Loop, ...]
+) -> ComputeCost:
+    left, right = dtypes[:2]
     row, column = len(nest.out_dims) - 2, len(nest.out_dims) - 1
     rows, columns, inner = nest_loops[row].step, nest_loops[column].step, nest_loops[-1].step
     height, width = register_block(machine, rows, columns)
-    block = matmul_cost(machine, body.dtype, height, width, inner, body.fidelity.phases).times(
-        rows // height * columns // width
-    )
+    phases = body.fidelity.phases(left, right)
+    block = matmul_cost(machine, left, right, height, width, inner, phases).times(rows // height * columns // width)
     if has_partials(machine, nest, nest_loops):
         reload = map_cost(machine, identity(DType.F32), (DType.F32,))
         # Unpack is at most one instruction ahead of math, so taking up a register block again hides nothing but itself.
@@ -93,10 +95,15 @@ def load_cycles(machine: Machine, nbytes: int, pages: int, members: int, from_l1
     latency = machine.noc.read_overhead + 4 * machine.noc.niu + machine.noc.hop * ring
     latency += 0 if from_l1 else machine.dram.access
     cycles = latency + max(pages * machine.noc.read_issue, flits(machine, nbytes))
-    if members > 1:
-        cycles += machine.noc.write_overhead + machine.noc.hop * ring + 2 * machine.noc.atomic_issue
-        cycles += flits(machine, nbytes) + packets(machine, nbytes) * multicast_reserve(machine, ring // 2)
-    return cycles
+    return cycles + (share_cycles(machine, nbytes, 1) if members > 1 else 0)
+
+
+def share_cycles(machine: Machine, nbytes: int, parts: int) -> int:
+    """Return how long the loading thread is busy with sending `parts` parts of `nbytes` bytes on to several members."""
+    ring = machine.columns + machine.rows
+    cycles = machine.noc.write_overhead + machine.noc.hop * ring + 2 * machine.noc.atomic_issue
+    once = flits(machine, nbytes) + packets(machine, nbytes) * multicast_reserve(machine, ring // 2)
+    return cycles + parts * once
 
 
 def sharers(stage: Stage, sharing: Sharing) -> int:

@@ -78,7 +78,7 @@ def _ragged_cbs(machine: Machine, workload: Workload, stage: Stage) -> list[tupl
     if not isinstance(nest.body, GatherBody):
         for number, (access, plan) in enumerate(zip(nest.operands, stage.operands, strict=True)):
             storage = workload.storages[access.storage]
-            blocks = np.maximum(1, load_totals(workload, stage, number).peak)
+            blocks = np.maximum(1, load_totals(workload, stage, number, plan).peak)
             cbs.append(
                 (storage.name, plan.buffers * blocks * prod(operand_extents(nest, stage, number)), storage.dtype)
             )
@@ -117,5 +117,5 @@ def l1_bytes(machine: Machine, workload: Workload, stage: Stage) -> int:
 def times_loaded(workload: Workload, stage: Stage, number: int) -> int:
     """Return how many times operand `number` is loaded, by the core that loads it most often."""
     if stage.deal:
-        return int(load_totals(workload, stage, number).times.max())
+        return int(load_totals(workload, stage, number, stage.operands[number]).times.max())
     return deliveries(stage.operands[number].level, loops(workload.nests[stage.nest], stage, 0))

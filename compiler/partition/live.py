@@ -73,6 +73,14 @@ def uniform(workload: Workload, number: int, block: tuple[int, int, int]) -> boo
     return not has_steps(nest) or _is_uniform(live_iterations(workload, number), shape)
 
 
+def uniform_sizes(workload: Workload, number: int) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    """Return the tile rows, tile columns and innermost reduced tiles that blocks of nest `number` may have.
+
+    A block is uniform, see `uniform`, if and only if each of its three sizes is among these, ascending.
+    """
+    return _uniform_sizes(Same(workload), number)
+
+
 def live_blocks(workload: Workload, number: int, block: tuple[int, int, int]) -> Numbers:
     """Return the numbers of the blocks that hold live pages of the result of nest `number`, ascending."""
     nest = workload.nests[number]
@@ -99,6 +107,28 @@ def _live_pages(workload: Same[Workload], number: int) -> Flags:
 def _live_iterations(workload: Same[Workload], number: int) -> Flags:
     nest = workload.it.nests[number]
     return np.ones(nest.space, bool) if nest.live is None else nest.live.array
+
+
+@lru_cache(maxsize=256)
+def _uniform_sizes(workload: Same[Workload], number: int) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    nest = workload.it.nests[number]
+    rank = len(nest.out_dims)
+    masks = [live_pages(workload.it, number)]
+    if has_steps(nest):
+        masks.append(live_iterations(workload.it, number))
+    rows, columns = (_even_sizes(masks, axis) for axis in (rank - 2, rank - 1))
+    return rows, columns, _even_sizes(masks[1:], len(nest.space) - 1) if nest.reduced else (1,)
+
+
+def _even_sizes(masks: Sequence[Flags], axis: int) -> tuple[int, ...]:
+    """The divisors of the extent of an axis into parts along which no mask changes."""
+    changes: set[int] = set()
+    for mask in masks:
+        lines = np.moveaxis(mask, axis, 0).reshape(mask.shape[axis], -1)
+        changes.update((np.flatnonzero((lines[1:] != lines[:-1]).any(axis=1)) + 1).tolist())
+    extent = masks[0].shape[axis]
+    even = (all(change % size == 0 for change in changes) for size in range(1, extent + 1))
+    return tuple(size for size, fine in enumerate(even, 1) if extent % size == 0 and fine)
 
 
 def _split(flags: Flags, shape: Sequence[int]) -> Flags:

@@ -1,14 +1,16 @@
 """The ways to put one nest on a core grid: shardings, block sizes and how each operand arrives."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import prod
 
 from compiler.ir.hints import Loading
-from compiler.partition.cost import Estimate, estimate
+from compiler.partition.context import Candidate, Context
+from compiler.partition.cost import estimate
 from compiler.partition.footprint import l1_bytes
 from compiler.partition.hinting import Disobeyed
 from compiler.partition.nest import Access, ContractBody, GatherBody, MapBody, Nest, ReduceBody, Workload
+from compiler.partition.ragged_mapping import ragged_candidates, smallest_ragged_l1
 from compiler.partition.stages import (
     Loop,
     OperandPlan,
@@ -33,29 +35,14 @@ OUT_BLOCK = 64
 """Most tiles of a result block of a contraction; its partial sums then take 256 KiB."""
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What the choice of epochs has settled for a nest: where its operands come from and its result goes."""
-
-    from_l1: tuple[bool, ...]
-    to_dram: bool
-    shard: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    stage: Stage
-    estimate: Estimate
-
-
 def candidates(machine: Machine, workload: Workload, nest_index: int, context: Context) -> tuple[Candidate, ...]:
     """Return the mappings of a nest worth considering, fewest cores first; none is slower than one with fewer cores."""
     nest = workload.nests[nest_index]
-    found = []
-    for ways, grid in _wanted_ways(machine, nest):
-        best = _best(machine, workload, nest_index, ways, grid, context)
-        if best is not None:
-            found.append(best)
+    if nest.live is not None:
+        found = ragged_candidates(machine, workload, nest_index, context)
+    else:
+        tried = (_best(machine, workload, nest_index, *way, context) for way in _wanted_ways(machine, nest))
+        found = [best for best in tried if best is not None]
     found.sort(key=lambda c: (c.stage.cores, c.estimate.total, c.stage.ways))
     front: list[Candidate] = []
     for candidate in found:
@@ -67,6 +54,8 @@ def candidates(machine: Machine, workload: Workload, nest_index: int, context: C
 def smallest_l1(machine: Machine, workload: Workload, nest_index: int, context: Context) -> int:
     """Return the L1 bytes of the least demanding mapping that `candidates` tried, whether it fits or not."""
     nest = workload.nests[nest_index]
+    if nest.live is not None:
+        return smallest_ragged_l1(machine, workload, nest_index, context)
     return min(
         l1_bytes(machine, workload, stage)
         for ways, grid in _wanted_ways(machine, nest)

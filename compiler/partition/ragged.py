@@ -27,7 +27,7 @@ import numpy as np
 from compiler.diagnostics import InternalError
 from compiler.partition.live import Numbers, Same, block_grid, block_shape, live_steps, looped
 from compiler.partition.nest import Access, Nest, Workload
-from compiler.partition.stages import Sharing, Stage
+from compiler.partition.stages import OperandPlan, Sharing, Stage
 
 CHUNK = 8
 """Most steps of a chunk: enough to hide the latency of one load behind the products of another."""
@@ -188,9 +188,8 @@ def in_step(workload: Workload, stage: Stage, level: int, sharing: Sharing) -> b
     return bool((most[group] == times).all())
 
 
-def load_totals(workload: Workload, stage: Stage, number: int) -> Totals:
-    """Return what each core gets of operand `number` in all, and how much of it its group reads."""
-    plan = stage.operands[number]
+def load_totals(workload: Workload, stage: Stage, number: int, plan: OperandPlan) -> Totals:
+    """Return what each core gets of operand `number` in all if `plan` is its plan."""
     return _totals(
         Same(workload), stage.nest, stage.block, stage.grid, Same(stage.deal), number, plan.level, plan.sharing
     )

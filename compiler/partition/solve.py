@@ -13,9 +13,10 @@ from typing import NoReturn
 
 from compiler.diagnostics import Diagnostic, DiagnosticError, Label
 from compiler.numerics.layout import page_bytes
+from compiler.partition.context import Candidate, Context
 from compiler.partition.footprint import times_loaded
 from compiler.partition.hinting import Disobeyed
-from compiler.partition.mapping import Candidate, Context, candidates, smallest_l1
+from compiler.partition.mapping import candidates, smallest_l1
 from compiler.partition.nest import GatherBody, Workload
 from compiler.partition.stages import Stage, StageGraph, semaphores
 from compiler.place.problem import Block
