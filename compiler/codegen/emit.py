@@ -13,9 +13,11 @@ from compiler.codegen.threads import core_program
 from compiler.codegen.traffic import epoch_flows
 from compiler.numerics import TileGrid
 from compiler.numerics.layout import page_bytes
+from compiler.numerics.masks import TileMask
 from compiler.partition.bound import lower_bound
 from compiler.partition.footprint import cb_sizes, keeps_result, l1_slots
 from compiler.partition.nest import GatherBody, Workload
+from compiler.partition.ragged import result_pages
 from compiler.partition.stages import Stage, StageGraph
 from compiler.place.check import check as check_placement
 from compiler.place.problem import Block, PlaceProblem, core_at
@@ -194,24 +196,30 @@ def _tensors(machine: Machine, graph: StageGraph, plans: tuple[EpochPlan, ...], 
     for number, (storage, base) in enumerate(zip(workload.storages, memory.dram, strict=True)):
         if base is not None:
             dram[number] = len(tensors)
-            place_ = DramPlace(base)
             finite = storage.finite and storage.role in _FED
-            tensors.append(
-                Tensor(storage.name, storage.dtype, storage.shape, storage.role, place_, storage.data, finite=finite)
-            )
+            known = (storage.name, storage.dtype, storage.shape, storage.role)
+            tensors.append(Tensor(*known, DramPlace(base), storage.data, storage.live, finite))
     shards = []
     for epoch, plan in enumerate(plans):
         numbers: dict[int, int] = {}
         for stage in plan.stages:
             if stage.stage.shard:
-                nest = workload.nests[stage.stage.nest]
-                numbers[nest.out] = len(tensors)
-                cb = result_cb(nest)
-                where = ShardPlace(epoch, stage.stage.ways, stage.cores, cb, stage.ready)
-                dtype = workload.storages[nest.out].dtype
-                tensors.append(Tensor(f"{nest.name}.l1", dtype, nest.shape, Role.TEMPORARY, where))
+                numbers[workload.nests[stage.stage.nest].out] = len(tensors)
+                tensors.append(_shards(workload, epoch, stage))
         shards.append(numbers)
     return _Tables(tuple(tensors), dram, tuple(shards))
+
+
+def _shards(workload: Workload, epoch: int, plan: StagePlan) -> Tensor:
+    """The result of a stage in the L1 of its cores."""
+    stage = plan.stage
+    nest = workload.nests[stage.nest]
+    out = workload.storages[nest.out]
+    made = (result_pages(workload, stage, core) for core in range(len(stage.deal)))
+    pages = tuple(tuple(numbers.tolist()) for numbers in made)
+    where = ShardPlace(epoch, stage.ways, plan.cores, result_cb(nest), plan.ready, pages)
+    live = None if out.live is None else TileMask(TileGrid(nest.shape).dims, out.live.bits)
+    return Tensor(f"{nest.name}.l1", out.dtype, nest.shape, Role.TEMPORARY, where, live=live)
 
 
 def _origins(workload: Workload) -> tuple[Origin, ...]:
@@ -228,11 +236,24 @@ def _program(
     addresses: tuple[int, ...],
     kernels: KernelTable,
 ) -> CoreProgram:
-    stage = plan.stage
-    out = result_cb(workload.nests[stage.nest])
+    buffers = _buffers(machine, workload, plan.stage, core, addresses)
+    return core_program(machine, workload, names, plan, core, buffers, kernels)
+
+
+def _buffers(
+    machine: Machine, workload: Workload, stage: Stage, core: int, addresses: tuple[int, ...]
+) -> tuple[CircularBuffer, ...]:
+    """The circular buffers of a core; what is known to be finite is marked, and checked where it is only promised."""
+    nest = workload.nests[stage.nest]
+    out = result_cb(nest)
     kept = keeps_result(machine, workload, stage)
     buffers = []
     for slot, (size, address) in enumerate(zip(cb_sizes(machine, workload, stage, core), addresses, strict=False)):
         kind = CbKind.SHARD if slot == out and kept else CbKind.STREAM
-        buffers.append(CircularBuffer(address, size.capacity, size.dtype, kind, size.name))
-    return core_program(machine, workload, names, plan, core, tuple(buffers), kernels)
+        finite = checked = False
+        if slot <= out:
+            storage = workload.storages[nest.out if slot == out else nest.operands[slot].storage]
+            finite = storage.finite
+            checked = storage.promised and slot == out and not isinstance(nest.body, GatherBody)
+        buffers.append(CircularBuffer(address, size.capacity, size.dtype, kind, size.name, finite, checked))
+    return tuple(buffers)

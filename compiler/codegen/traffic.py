@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from compiler.numerics import TileGrid
 from compiler.numerics.layout import page_bytes
-from compiler.partition.nest import Access, GatherBody, Nest, Workload
-from compiler.partition.stages import OperandPlan, Sharing, Stage, box, loops
+from compiler.partition.nest import GatherBody, Workload
+from compiler.partition.ragged import loads, operand_pages, result_pages
+from compiler.partition.stages import Sharing, Stage, box, loops
 from compiler.place.problem import Flow
 
 Pages = NDArray[np.int64]
@@ -73,8 +74,16 @@ def reading_cores(stage: Stage, number: int) -> tuple[int, ...]:
     return tuple(core for core in range(stage.cores) if leader(stage, sharing, number, core) == core)
 
 
-def pages_loaded(nest: Nest, stage: Stage, access: Access, plan: OperandPlan, core: int) -> tuple[Pages, int]:
-    """Return the distinct pages of an operand that a core loads, and how many times it loads each."""
+def pages_loaded(workload: Workload, stage: Stage, number: int, core: int) -> tuple[Pages, int]:
+    """Return the pages of an operand that a core loads, and how many times it loads all of them.
+
+    A page may occur several times among those of a ragged stage.
+    """
+    nest = workload.nests[stage.nest]
+    access, plan = nest.operands[number], stage.operands[number]
+    if stage.deal:
+        found = loads(workload, stage, number, core)
+        return operand_pages(access, found.extents, found.pages).ravel(), 1
     pages = _pages_of(box(nest, stage, core), access.strides, access.offset)
     outside = loops(nest, stage, core)[: plan.level]
     return pages, prod(loop.count for loop in outside if access.strides[loop.axis] == 0)
@@ -89,34 +98,43 @@ def _pages_of(tiles: Sequence[tuple[int, int]], strides: Sequence[int], offset: 
     return pages
 
 
-def owner_of_pages(nest: Nest, stage: Stage, pages: Pages) -> Pages:
-    """Return the virtual core that holds each page of a stage's result."""
-    owners = np.zeros_like(pages)
-    coordinates = np.unravel_index(pages, nest.out_dims)
-    for coordinate, dim, way in zip(coordinates, nest.out_dims, stage.ways, strict=True):
-        owners = owners * way + coordinate // -(-dim // way)
+def owners_of_pages(workload: Workload, stage: Stage) -> Pages:
+    """Return the virtual core that holds each page of a stage's result, -1 where none does."""
+    nest = workload.nests[stage.nest]
+    if stage.deal:
+        owners = np.full(prod(nest.out_dims), -1, np.int64)
+        for core in range(stage.cores):
+            owners[result_pages(workload, stage, core)] = core
+        return owners
+    owners = np.zeros(1, np.int64)
+    for dim, way in zip(nest.out_dims, stage.ways, strict=True):
+        owners = np.add.outer(owners * way, np.arange(dim) // -(-dim // way)).ravel()
     return owners
 
 
 def stage_loads(
     workload: Workload, stage: Stage, number: int, producers: Mapping[int, tuple[int, Stage]], channels: int
 ) -> tuple[Load, ...]:
-    """Return what every reading core of a stage loads of operand `number`.
+    """Return what every reading core of a stage loads of operand `number`; a page that is known to be zero has no
+    source.
 
     `producers` maps the nests of the epoch to their stage's number and stage.
     """
     nest = workload.nests[stage.nest]
-    access, plan = nest.operands[number], stage.operands[number]
-    storage = workload.storages[access.storage]
+    plan = stage.operands[number]
+    storage = workload.storages[nest.operands[number].storage]
+    source_stage = -1
+    sources = np.arange(TileGrid(storage.shape).pages) % channels
+    if plan.from_l1:
+        source_stage, producer = producers[storage.producer]
+        sources = owners_of_pages(workload, producer)
+    if storage.live is not None:
+        sources[~storage.live.array.ravel()] = -1
     found = []
     for core in reading_cores(stage, number):
-        pages, times = pages_loaded(nest, stage, access, plan, core)
-        source_stage = -1
-        sources = pages % channels
-        if plan.from_l1:
-            source_stage, producer = producers[storage.producer]
-            sources = owner_of_pages(workload.nests[producer.nest], producer, pages)
-        found.append(_load(core, source_stage, sources, times * page_bytes(storage.dtype)))
+        pages, times = pages_loaded(workload, stage, number, core)
+        here = sources[pages]
+        found.append(_load(core, source_stage, here[here >= 0], times * page_bytes(storage.dtype)))
     return tuple(found)
 
 
@@ -133,21 +151,25 @@ def gather_loads(workload: Workload, stage: Stage, channels: int) -> tuple[Load,
     nbytes = page_bytes(workload.storages[nest.out].dtype)
     found = []
     for core in range(stage.cores):
-        total = prod(count for _, count in box(nest, stage, core)) * nbytes
+        total = len(pages_made(workload, stage, core)) * nbytes
         found.append(Load(core, -1, tuple(range(channels)), (-(-total // channels),) * channels))
     return tuple(found)
 
 
 def stage_stores(workload: Workload, stage: Stage, channels: int) -> tuple[Load, ...]:
     """Return what every core of a stage writes to DRAM, with channels as `sources`."""
+    nbytes = page_bytes(workload.storages[workload.nests[stage.nest].out].dtype)
+    cores = range(stage.cores)
+    return tuple(_load(core, -1, pages_made(workload, stage, core) % channels, nbytes) for core in cores)
+
+
+def pages_made(workload: Workload, stage: Stage, core: int) -> Pages:
+    """Return the pages of the result that a core makes."""
+    if stage.deal:
+        return result_pages(workload, stage, core)
     nest = workload.nests[stage.nest]
-    nbytes = page_bytes(workload.storages[nest.out].dtype)
     grid = TileGrid(nest.shape)
-    found = []
-    for core in range(stage.cores):
-        pages = _pages_of(box(nest, stage, core)[: len(grid.dims)], grid.strides, 0)
-        found.append(_load(core, -1, pages % channels, nbytes))
-    return tuple(found)
+    return _pages_of(box(nest, stage, core)[: len(grid.dims)], grid.strides, 0)
 
 
 def operand_loads(
