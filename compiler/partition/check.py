@@ -3,7 +3,8 @@
 - Every nest is exactly one stage; stages are in topological order within and across epochs.
 - A result is where its readers look: in DRAM for later epochs and for outputs, in shards for the same epoch; a stage
   never reads from DRAM what its own epoch writes there.
-- Blocks of a sharding are not empty, and core grids fit the mesh, one core per virtual core.
+- Blocks of a sharding are not empty, and core grids fit the mesh, one core per virtual core; a nest is computed in part
+  if and only if it says what is live (see `compiler.partition.check_ragged`).
 - The pages named by all accesses exist, and what a core keeps resident fits its L1.
 - Cores that share an operand need the same pages.
 """
@@ -13,6 +14,7 @@ from math import prod
 
 from compiler.diagnostics import InternalError
 from compiler.numerics import TileGrid
+from compiler.partition.check_ragged import faults
 from compiler.partition.footprint import l1_bytes
 from compiler.partition.nest import GatherBody, Nest
 from compiler.partition.stages import Sharing, Stage, StageGraph
@@ -28,7 +30,12 @@ def check(machine: Machine, graph: StageGraph) -> None:
         for stage in stages:
             nest = graph.workload.nests[stage.nest]
             _check_result(graph, stage, nest, epoch, epoch_of)
-            _check_sharding(machine, stage, nest)
+            _check_grid(machine, stage, nest)
+            if stage.deal:
+                for fault in faults(graph.workload, stage):
+                    raise InternalError(f"partition: {nest.name}: {fault}")
+            else:
+                _check_sharding(stage, nest)
             _check_operands(graph, stage, nest, epoch, epoch_of)
             needed = l1_bytes(machine, graph.workload, stage)
             _require(needed <= machine.l1_available, f"{nest.name}: {needed} bytes of cbs do not fit L1")
@@ -64,7 +71,15 @@ def _check_result(graph: StageGraph, stage: Stage, nest: Nest, epoch: int, epoch
     _require(stage.shard or epoch not in readers, f"{nest.name}: its epoch reads a result that it does not keep")
 
 
-def _check_sharding(machine: Machine, stage: Stage, nest: Nest) -> None:
+def _check_grid(machine: Machine, stage: Stage, nest: Nest) -> None:
+    rows, columns = stage.grid
+    fits = rows <= len(machine.core_rows) and columns <= len(machine.core_columns)
+    _require(fits, f"{nest.name}: a {rows} x {columns} core grid is larger than the mesh")
+    _require(all(part >= 1 for part in stage.block), f"{nest.name}: empty block")
+    _require(bool(stage.deal) == (nest.live is not None), f"{nest.name}: ragged or not, against what is live")
+
+
+def _check_sharding(stage: Stage, nest: Nest) -> None:
     _require(len(stage.ways) == len(nest.out_dims), f"{nest.name}: one cut per axis of the result")
     for dim, way in zip(nest.out_dims, stage.ways, strict=True):
         size = -(-dim // way)
@@ -73,9 +88,6 @@ def _check_sharding(machine: Machine, stage: Stage, nest: Nest) -> None:
     regular = (rows, columns) == (prod(stage.ways[:-1]), stage.ways[-1])
     folded = rows * columns == stage.cores and 1 in (prod(stage.ways[:-1]), stage.ways[-1])
     _require(regular or folded, f"{nest.name}: {stage.cores} blocks do not fill a {rows} x {columns} core grid")
-    fits = rows <= len(machine.core_rows) and columns <= len(machine.core_columns)
-    _require(fits, f"{nest.name}: a {rows} x {columns} core grid is larger than the mesh")
-    _require(all(part >= 1 for part in stage.block), f"{nest.name}: empty block")
 
 
 def _check_operands(graph: StageGraph, stage: Stage, nest: Nest, epoch: int, epoch_of: dict[int, int]) -> None:
@@ -94,7 +106,8 @@ def _check_operands(graph: StageGraph, stage: Stage, nest: Nest, epoch: int, epo
             not picks or plan.sharing is Sharing.NONE, f"{nest.name}: every core of a gather picks its own elements"
         )
         _require(0 <= plan.level <= len(nest.space) and plan.buffers >= 1, f"{nest.name}: bad plan")
-        _check_sharing(stage, nest, number, plan.sharing)
+        if not stage.deal:
+            _check_sharing(stage, nest, number, plan.sharing)
 
 
 def _check_sharing(stage: Stage, nest: Nest, number: int, sharing: Sharing) -> None:

@@ -42,8 +42,10 @@ def _stage(stage: Stage, workload: Workload, machine: Machine) -> Iterator[str]:
     rows, columns, inner = stage.block
     shape, dims = ", ".join(map(str, nest.shape)), " x ".join(map(str, nest.out_dims))
     grid = " x ".join(map(str, stage.grid))
+    computed = rows * columns * sum(len(blocks) for blocks in stage.deal)
+    tiles = f"{dims} tiles, {computed} of them computed," if stage.deal else f"{dims} tiles"
     block = f"blocks of {rows} x {columns} tiles" + (f", {inner} inner" if nest.reduced else "")
-    yield f"  stage {nest.name}: {out.dtype.value}[{shape}] = {dims} tiles on {grid} cores, {block}"
+    yield f"  stage {nest.name}: {out.dtype.value}[{shape}] = {tiles} on {grid} cores, {block}"
     yield from _operands(stage, nest, workload)
     place = " and ".join(name for name, wanted in (("DRAM", stage.to_dram), ("L1", stage.shard)) if wanted)
     yield f"    result to {place}; {l1_bytes(machine, workload, stage)} bytes of L1 per core"
