@@ -41,9 +41,9 @@ class Demand:
     pages: tuple[Flags, ...]
 
 
-def demand(workload: Workload, known: Sequence[Facts], found: Sequence[NestFacts], signs: Sequence[bool]) -> Demand:
-    """Work out what is needed; `known` by storage, `found` by nest, `signs` as `signs_that_matter` gives them."""
-    return _Demander(workload, known, found, signs).run()
+def demand(workload: Workload, found: Sequence[NestFacts], signs: Sequence[bool]) -> Demand:
+    """Work out what is needed; `found` is what is known of each nest, `signs` as `signs_that_matter` gives them."""
+    return _Demander(workload, found, signs).run()
 
 
 def replaceable(facts: Facts, sign: bool) -> Flags:
@@ -52,11 +52,8 @@ def replaceable(facts: Facts, sign: bool) -> Flags:
 
 
 class _Demander:
-    def __init__(
-        self, workload: Workload, known: Sequence[Facts], found: Sequence[NestFacts], signs: Sequence[bool]
-    ) -> None:
-        self.workload = workload
-        self.known, self.found, self.signs = known, found, signs
+    def __init__(self, workload: Workload, found: Sequence[NestFacts], signs: Sequence[bool]) -> None:
+        self.workload, self.found, self.signs = workload, found, signs
         self.pages = [np.zeros((1,) * len(TileGrid(s.shape).dims), np.bool_) for s in workload.storages]
         self.states = {s.name for s in workload.storages if s.role is Role.STATE}
 
@@ -237,10 +234,19 @@ def _mul_idle(args: Sequence[Facts], sign: bool) -> tuple[Flags, ...]:
     return np.asarray(b.zero & a.finite & ~second), np.asarray(second)
 
 
+def _mulz_idle(args: Sequence[Facts], sign: bool) -> tuple[Flags, ...]:
+    """The factor of a zero, unless it gives the zero a sign that matters."""
+    if sign:
+        return ()
+    a, b = args
+    return np.asarray(b.zero & ~a.zero), a.zero
+
+
 IDLE = {
     ScalarOp.WHERE: _where_idle,
     ScalarOp.AND: _and_idle,
     ScalarOp.OR: _or_idle,
     ScalarOp.MUL: _mul_idle,
+    ScalarOp.MULZ: _mulz_idle,
 }
 """For each operation where it has no use for which operand."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self, TypeAlias
 
+import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,13 +17,18 @@ from compiler.numerics.masks import TileMask
 Bounds: TypeAlias = NDArray[np.float64]
 Flags: TypeAlias = NDArray[np.bool_]
 
-LARGEST = {
-    DType.F32: float(np.finfo(np.float32).max),
-    DType.BF16: float.fromhex("0x1.fep127"),
-    DType.I32: 2.0**31 - 1,
-    DType.BOOL: 1.0,
-}
-SMALLEST = {DType.F32: -LARGEST[DType.F32], DType.BF16: -LARGEST[DType.BF16], DType.I32: -(2.0**31), DType.BOOL: 0.0}
+
+def _ends(dtype: DType) -> tuple[float, float]:
+    if dtype is DType.BOOL:
+        return 0.0, 1.0
+    limits: Any = ml_dtypes.finfo if dtype.is_float else np.iinfo
+    info = limits(dtype.numpy)
+    return float(info.min), float(info.max)
+
+
+SMALLEST = {dtype: _ends(dtype)[0] for dtype in DType}
+LARGEST = {dtype: _ends(dtype)[1] for dtype in DType}
+"""The least and the greatest finite value of each type (of a type with shared exponents: no less than that)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +83,16 @@ class Facts:
         """The same with every array changed alike."""
         return Facts(change(self.low), change(self.high), change(self.nan), change(self.minus))
 
+    def finite_part(self, dtype: DType) -> "Facts":
+        """What holds of the elements that are finite numbers of type `dtype`."""
+        low, high = np.maximum(self.low, SMALLEST[dtype]), np.minimum(self.high, LARGEST[dtype])
+        return Facts(low, high, np.zeros(self.nan.shape, np.bool_), self.minus)
+
+    @property
+    def never_finite(self) -> Flags:
+        """Every element is infinite or NaN."""
+        return np.asarray((self.low == np.inf) | (self.high == -np.inf))
+
     def is_value(self, value: float) -> Flags:
         """Every element equals `value`."""
         return np.asarray((self.low == value) & (self.high == value) & ~self.nan)
@@ -114,7 +130,7 @@ def facts_of_values(values: NDArray[Any], rank: int) -> Facts:
     low = _by_tile(np.minimum, np.where(nan, np.inf, wide))
     high = _by_tile(np.maximum, np.where(nan, -np.inf, wide))
     empty = low > high
-    minus = _by_tile(np.logical_or, np.signbit(wide) & (wide == 0)) if values.dtype.kind not in "ib" else low != low
+    minus = _by_tile(np.logical_or, np.signbit(wide) & (wide == 0))
     found = Facts(np.where(empty, -np.inf, low), np.where(empty, np.inf, high), _by_tile(np.logical_or, nan), minus)
     return found.each(lambda part: squeeze(part.reshape((1,) * (rank - part.ndim) + part.shape)))
 

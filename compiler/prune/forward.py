@@ -42,7 +42,8 @@ class NestFacts:
     """What is known of one nest.
 
     `nodes` are the facts of the nodes of its expression (the body of a map or reduction) over the space, `finish` those
-    of its epilogue over the result, where there are any. Iterations in `skip` (over the space) change nothing.
+    of its epilogue over the result, where there are any. Iterations in `skip` (over the space) change nothing. All that
+    holds if the storages in `relies` are finite.
     """
 
     routes: tuple[Route, ...]
@@ -50,6 +51,7 @@ class NestFacts:
     finish: tuple[Facts, ...]
     skip: Flags
     out: Facts
+    relies: frozenset[int] = frozenset()
 
 
 def source_facts(storage: Storage, zeros: Flags | None) -> Facts:
@@ -59,7 +61,7 @@ def source_facts(storage: Storage, zeros: Flags | None) -> Facts:
         values = np.frombuffer(storage.data, storage.dtype.numpy).reshape(storage.shape)
         return facts_of_values(values, rank)
     facts = Facts.unknown(storage.dtype, rank)
-    return facts if zeros is None else facts.with_zero(zeros)
+    return facts if zeros is None else zero_where(facts, zeros)
 
 
 def nest_facts(workload: Workload, nest: Nest, known: Sequence[Facts]) -> NestFacts:
@@ -206,13 +208,15 @@ COMBINED: dict[Combine, Callable[[Nest, ReduceBody, Facts, Flags], Facts]] = {
 
 def _contract(nest: Nest, body: ContractBody, routes: tuple[Route, ...], operands: list[Facts]) -> NestFacts:
     a, b = operands[:2]
-    skip = skipped_products(a, b)
+    skip = skipped_products(a, b, annihilates=body.annihilates)
     finish = _finish(nest, _products(nest, body, a, b, skip), operands[2:])
     return NestFacts(routes, (), finish, skip, _shaped(finish[-1], len(nest.out_dims)))
 
 
-def skipped_products(a: Facts, b: Facts) -> Flags:
-    """Iterations whose products are all zero: a zero tile times a finite one."""
+def skipped_products(a: Facts, b: Facts, *, annihilates: bool) -> Flags:
+    """Iterations whose products are all zero: a zero tile times a finite one, or times anything if a 0 annihilates."""
+    if annihilates:
+        return np.asarray(a.zero | b.zero)
     return np.asarray(a.zero & b.finite | b.zero & a.finite)
 
 
@@ -231,7 +235,7 @@ def _products(nest: Nest, body: ContractBody, a: Facts, b: Facts, skip: Flags) -
 
 
 def _accumulator(body: ContractBody) -> DType:
-    return DType.I32 if body.dtype is DType.I32 else DType.F32
+    return DType.F32 if body.dtype.is_float else DType.I32
 
 
 def _gather(workload: Workload, nest: Nest, body: GatherBody, known: Sequence[Facts]) -> NestFacts:
@@ -245,11 +249,11 @@ def _gather(workload: Workload, nest: Nest, body: GatherBody, known: Sequence[Fa
         results, sources = relation(body.index_map, shape)
         filled = np.zeros(int(np.prod(nest.out_dims)), np.bool_)
         filled[results[~np.broadcast_to(source.zero, TileGrid(shape).dims).reshape(-1)[sources]]] = True
-        out = _zeroed(out, ~filled.reshape(nest.out_dims))
+        out = zero_where(out, ~filled.reshape(nest.out_dims))
     return NestFacts((), (), (), NEVER.reshape((1,) * rank), out)
 
 
-def _zeroed(facts: Facts, where: Flags) -> Facts:
-    """Zero of either sign in `where`."""
+def zero_where(facts: Facts, where: Flags) -> Facts:
+    """The same with tiles in `where` zero, of the sign they may have."""
     zero = facts.with_zero(where)
     return Facts(zero.low, zero.high, zero.nan, np.broadcast_to(facts.minus, zero.minus.shape))

@@ -35,15 +35,18 @@ def evaluate(expr: Expr, operands: Sequence[Facts]) -> list[Facts]:
         elif node.op is ScalarOp.CONST:
             found.append(_constant(node))
         else:
-            found.append(_operation(node, [found[arg] for arg in node.args]))
+            found.append(_operation(expr, node, [found[arg] for arg in node.args]))
     return found
 
 
-def _operation(node: ScalarNode, args: Sequence[Facts]) -> Facts:
-    """Bounds do not tell that operands are the same; of a difference it matters."""
+def _operation(expr: Expr, node: ScalarNode, args: Sequence[Facts]) -> Facts:
+    """Rules that look at more than bounds: a difference of equals, and casts that wrap."""
     if node.op is ScalarOp.SUB and node.args[0] == node.args[1]:
         zero = np.zeros(args[0].low.shape)
         return Facts(zero, zero, ~args[0].finite, zero != 0)
+    if node.op is ScalarOp.CAST and node.dtype.is_integer and expr.nodes[node.args[0]].dtype.is_integer:
+        low, high, _ = _rounded(args[0].low, args[0].high, node.dtype)
+        return Facts(low, high, args[0].nan, args[0].minus)
     return step(node.op, node.dtype, args)
 
 
@@ -61,20 +64,28 @@ def step(op: ScalarOp, dtype: DType, args: Sequence[Facts]) -> Facts:
         low, high, nan = RULES[op](args, dtype)
         if op not in QUIET:
             nan = nan | np.logical_or.reduce(np.broadcast_arrays(*(arg.nan for arg in args)))
-        low, high = _rounded(low, high, dtype)
+        low, high, over = _rounded(low, high, dtype)
+        nan = nan | over
         minus = MINUS.get(op, _maybe)(args) & (low <= 0) & (high >= 0) if dtype.is_float else np.asarray(False)
         if not dtype.is_float:
             nan = np.asarray(False)
     return Facts(low, high, np.asarray(nan), np.asarray(minus))
 
 
-def _rounded(low: Bounds, high: Bounds, dtype: DType) -> tuple[Bounds, Bounds]:
-    """Round the ends; i32 that may wrap, and ends that are not numbers, may be anything."""
+def _rounded(low: Bounds, high: Bounds, dtype: DType) -> Range:
+    """Round the ends; integers that may wrap, and ends that are not numbers, may be anything.
+
+    The last array is where numbers may become NaN: in types without infinities. How elements of a type with shared
+    exponents are rounded depends on their neighbors: only zeros are sure.
+    """
     if dtype.is_float:
+        zero = (low == 0) & (high == 0)
+        lost = ~zero if dtype.is_block else np.asarray(False)
         low, high = (cast(end.astype(np.float32), dtype).astype(np.float64) for end in (low, high))
-        return np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
+        over = np.isnan(low) | np.isnan(high)
+        return np.where(over | lost, -np.inf, low), np.where(over | lost, np.inf, high), over | lost
     lost = ~((low >= SMALLEST[dtype]) & (high <= LARGEST[dtype]))
-    return np.where(lost, SMALLEST[dtype], low), np.where(lost, LARGEST[dtype], high)
+    return np.where(lost, SMALLEST[dtype], low), np.where(lost, LARGEST[dtype], high), _NO
 
 
 _NO = np.asarray(False)
@@ -119,13 +130,25 @@ def _mul(x: Sequence[Facts], _: DType) -> Range:
     return _least(corners), _greatest(corners), np.asarray(nan)
 
 
+def _mulz(x: Sequence[Facts], dtype: DType) -> Range:
+    """A product that is 0 where a factor is; where one is NaN, 0 or NaN."""
+    a, b = x
+    low, high, _ = _mul(x, dtype)
+    unsure = a.nan & b.holds_zero | b.nan & a.holds_zero
+    return np.where(unsure, np.minimum(low, 0.0), low), np.where(unsure, np.maximum(high, 0.0), high), _mulz_nan(a, b)
+
+
+def _mulz_nan(a: Facts, b: Facts) -> Flags:
+    return np.asarray(a.nan & ~b.zero | b.nan & ~a.zero)
+
+
 def _ends(a: Facts) -> tuple[Bounds, Bounds]:
     return a.low, a.high
 
 
 def _div(x: Sequence[Facts], dtype: DType) -> Range:
     a, b = x
-    if dtype is DType.I32:
+    if not dtype.is_float:
         return _whole_div(a, b)
     corners = [p / q for p in _ends(a) for q in _ends(b)]
     both = a.infinite & b.infinite
@@ -166,13 +189,20 @@ def _slack(ends: Bounds, exact: Flags) -> Bounds:
     return np.where(exact | ~np.isfinite(ends), 0.0, slack)
 
 
+LEAST = 2.0**-151
+"""What is smaller rounds to zero in f32, however little the approximation is off."""
+
+
 def _approximate(f: Callable[..., Any], floor: float = -np.inf) -> Rule:
     """Approximated functions that grow; exact at infinities."""
 
     def rule(x: Sequence[Facts], _: DType) -> Range:
         (a,) = x
         low, high = np.asarray(f(a.low)), np.asarray(f(a.high))
-        low, high = low - _slack(low, np.isinf(a.low)), high + _slack(high, np.isinf(a.high))
+        low, high = (
+            np.where(np.abs(value) < LEAST, 0.0, value + sign * _slack(value, np.isinf(end)))
+            for value, end, sign in ((low, a.low, -1.0), (high, a.high, 1.0))
+        )
         return np.maximum(low, floor), high, _NO
 
     return rule
@@ -258,7 +288,7 @@ def _cast(x: Sequence[Facts], dtype: DType) -> Range:
     (a,) = x
     if dtype is DType.BOOL:
         return _bool(x)
-    if dtype is not DType.I32:
+    if dtype.is_float:
         return a.low, a.high, _NO
     low, high = (np.clip(np.trunc(end), SMALLEST[dtype], LARGEST[dtype]) for end in _ends(a))
     return np.where(a.nan, np.minimum(low, 0.0), low), np.where(a.nan, np.maximum(high, 0.0), high), _NO
@@ -297,6 +327,7 @@ MINUS: dict[ScalarOp, Callable[[Sequence[Facts]], Flags]] = {
     ScalarOp.ADD: lambda x: np.asarray(x[0].minus & x[1].minus),
     ScalarOp.SUB: lambda x: x[0].minus,
     ScalarOp.MUL: _signed,
+    ScalarOp.MULZ: _signed,
     ScalarOp.DIV: _signed,
     ScalarOp.CAST: _signed,
     ScalarOp.MIN: _any_minus,
@@ -312,7 +343,7 @@ MINUS: dict[ScalarOp, Callable[[Sequence[Facts]], Flags]] = {
 }
 """When a zero result may be -0; operations that are missing may always give one."""
 
-QUIET = COMPARISONS | {ScalarOp.WHERE, ScalarOp.AND, ScalarOp.OR, ScalarOp.NOT}
+QUIET = COMPARISONS | {ScalarOp.WHERE, ScalarOp.MULZ, ScalarOp.AND, ScalarOp.OR, ScalarOp.NOT}
 """Operations that do not hand on every NaN of their operands; their rules say which."""
 
 RULES: dict[ScalarOp, Rule] = {
@@ -320,6 +351,7 @@ RULES: dict[ScalarOp, Rule] = {
     ScalarOp.ADD: _add,
     ScalarOp.SUB: _sub,
     ScalarOp.MUL: _mul,
+    ScalarOp.MULZ: _mulz,
     ScalarOp.DIV: _div,
     ScalarOp.MOD: _mod,
     ScalarOp.MIN: _rising(np.minimum),

@@ -13,9 +13,10 @@ import numpy as np
 from compiler.numerics import TileGrid
 from compiler.partition.nest import Nest, Storage, Workload
 from compiler.program.image import Role
+from compiler.prune.assume import Analysis, Assumer
 from compiler.prune.demand import Demand, NestDemand, demand, replaceable
-from compiler.prune.facts import Facts, Flags, mask_of
-from compiler.prune.forward import NestFacts, nest_facts, source_facts
+from compiler.prune.facts import Flags, mask_of
+from compiler.prune.forward import source_facts
 from compiler.prune.options import PruneOptions
 from compiler.prune.signs import signs_that_matter
 from compiler.target import Machine
@@ -33,22 +34,35 @@ def prune(machine: Machine | None, workload: Workload, options: PruneOptions | N
     options = options or PruneOptions()
     if not options.mode.static:
         return Pruned(workload)
-    known, found = forward(workload, options)
+    analysis = forward(workload, options)
     signs = signs_that_matter(workload)
-    needed = demand(workload, known, found, signs)
+    needed = demand(workload, analysis.nests, signs)
     if not any(nest.pages.any() for nest in needed.nests):
         return Pruned(workload)  # every output is zero: something has to write it
-    return Pruned(_Writer(workload, known, needed, signs, options).run())
+    return Pruned(_Writer(workload, analysis, needed, signs, options).run())
 
 
-def forward(workload: Workload, options: PruneOptions) -> tuple[list[Facts], list[NestFacts]]:
-    """What is known of every storage, and of every nest."""
-    known = [source_facts(storage, _zeros(storage, options)) for storage in workload.storages]
-    found = []
-    for nest in workload.nests:
-        found.append(nest_facts(workload, nest, known))
-        known[nest.out] = found[-1].out
-    return known, found
+def forward(workload: Workload, options: PruneOptions) -> Analysis:
+    """What is known of every storage and nest."""
+    storages = workload.storages
+    sources = [source_facts(storage, _zeros(storage, options)) for storage in storages]
+
+    def may_assume(number: int) -> bool:
+        fed = storages[number].role in (Role.INPUT, Role.WEIGHT, Role.STATE)
+        return storages[number].dtype.is_float and (options.assume_finite or (storages[number].finite and fed))
+
+    return Assumer(workload, sources, may_assume).run()
+
+
+def promises(workload: Workload, analysis: Analysis, needed: Demand) -> frozenset[int]:
+    """The storages that what is left out relies upon to be finite; of a state its next value too."""
+    found = frozenset[int]()
+    for facts, nest in zip(analysis.nests, needed.nests, strict=True):
+        found |= frozenset() if nest.whole else facts.relies
+    states = {workload.storages[n].name for n in found if workload.storages[n].role is Role.STATE}
+    return found | {
+        n for n, s in enumerate(workload.storages) if s.role in (Role.STATE, Role.OUTPUT) and s.name in states
+    }
 
 
 def _zeros(storage: Storage, options: PruneOptions) -> Flags | None:
@@ -64,12 +78,14 @@ class _Writer:
     def __init__(
         self,
         workload: Workload,
-        known: Sequence[Facts],
+        analysis: Analysis,
         needed: Demand,
         signs: Sequence[bool],
         options: PruneOptions,
     ) -> None:
-        self.workload, self.known, self.needed, self.signs, self.options = workload, known, needed, signs, options
+        self.workload, self.analysis, self.needed = workload, analysis, needed
+        self.signs, self.options = signs, options
+        self.promised = promises(workload, analysis, needed)
 
     def run(self) -> Workload:
         kept = [n for n, nest in enumerate(self.needed.nests) if nest.pages.any()]
@@ -93,8 +109,10 @@ class _Writer:
         pages = self.pages(old, storage)
         live = None if pages is None or pages.all() else mask_of(pages, dims)
         stored = np.ones((1,) * len(dims), np.bool_) if pages is None else pages
-        finite = storage.finite or bool((self.known[old].finite | ~stored).all())
-        return replace(storage, producer=number.get(storage.producer, -1), live=live, finite=finite)
+        promised = old in self.promised
+        finite = storage.finite or promised or bool((self.analysis.proven[old].finite | ~stored).all())
+        producer = number.get(storage.producer, -1)
+        return replace(storage, producer=producer, live=live, finite=finite, promised=promised)
 
     def pages(self, old: int, storage: Storage) -> Flags | None:
         """The pages that are stored, None for all."""
@@ -102,10 +120,10 @@ class _Writer:
             needed = self.needed.nests[storage.producer]
             return None if needed.whole else needed.pages
         if storage.role is Role.CONSTANT:
-            pages = self.needed.pages[old] & ~replaceable(self.known[old], self.signs[old])
+            pages = self.needed.pages[old] & ~replaceable(self.analysis.best[old], self.signs[old])
         else:
             zeros = _zeros(storage, self.options)
-            if zeros is None or not zeros.any() or (self.signs[old]):
+            if zeros is None or not zeros.any() or self.signs[old]:
                 return None
             pages = ~zeros
         return pages
