@@ -38,7 +38,8 @@ def run(
 
     `cache` is a folder for compiled tile kernels; without one they are compiled anew. With `record` the result tells
     what happened when, at some cost in time and memory. Raises `DiagnosticError` (E0514 a tensor is missing, E0515 one
-    is unknown, E0516 one has the wrong type, E0517 the wrong shape) and `emulator.faults.Fault`.
+    is unknown, E0516 one has the wrong type, E0517 the wrong shape, E0518 what is computed breaks a promise) and
+    `emulator.faults.Fault`.
     """
     check_fed(image, tensors)
     dram = Dram.for_image(image)

@@ -12,14 +12,32 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 
 from compiler.numerics import DType
-from compiler.numerics.fidelity import LEFT_LOW_BITS, RIGHT_LOW_BITS, Part
+from compiler.numerics.fidelity import LEFT_LOW_BITS, RIGHT_LOW_BITS, Part, phases
 from compiler.program import image as im
 from compiler.program import instructions as ins
-from compiler.target.costs import ComputeCost, fill_cost, map_cost, matmul_cost, pack_cost, reduce_cost
+from compiler.target.costs import (
+    ComputeCost,
+    fill_cost,
+    flag_cost,
+    flags_looked_at,
+    map_cost,
+    matmul_cost,
+    pack_cost,
+    product_cycles,
+    reduce_cost,
+)
 from compiler.target.machine import Machine
 from emulator.engine import columns as c
 from emulator.engine.state import Table
-from emulator.kernels.requests import MapKernel, MatmulKernel, PackKernel, ReduceKernel, Request, UnpackKernel
+from emulator.kernels.requests import (
+    MapKernel,
+    MatmulKernel,
+    PackKernel,
+    ReduceKernel,
+    Request,
+    ScanKernel,
+    UnpackKernel,
+)
 
 THREADS = (ins.Thread.READ, ins.Thread.WRITE, ins.Thread.COMPUTE)
 """In the order of thread numbers."""
@@ -41,6 +59,10 @@ class Code:
     kernels: dict[Request, int] = field(default_factory=dict)
     """Native code that the instructions call, by its row in the table of addresses."""
     affine_rows: dict[ins.Affine, int] = field(default_factory=dict)
+    tables: list[Row] = field(default_factory=list)
+    values: list[int] = field(default_factory=list)
+    first_table: int = 0
+    """Row of the first table of the thread that is being encoded."""
 
     def affine(self, value: ins.Affine) -> int:
         """Row of an affine value."""
@@ -49,8 +71,15 @@ class Code:
             row = self.affine_rows[value] = len(self.affines)
             terms = value.coefficients
             padding = (0,) * (ins.MAX_LOOP_DEPTH - len(terms))
-            self.affines.append((len(terms), value.constant, *terms, *padding))
+            self.affines.append((len(terms), value.constant, _variable_column(value.variable), *terms, *padding))
         return row
+
+    def add_tables(self, tables: tuple[tuple[int, ...], ...]) -> None:
+        """Append the tables of the thread that is encoded next."""
+        self.first_table = len(self.tables)
+        for values in tables:
+            self.tables.append((len(self.values), len(self.values) + len(values)))
+            self.values += values
 
     def kernel(self, request: Request) -> int:
         """Row of a kernel's address."""
@@ -67,18 +96,24 @@ class Encoder:
     index_maps: Mapping[int, int]
     """Index map number to its row in `lists`."""
     code: Code
+    flags: bool
+    """Whether flags are kept."""
 
     def encode(self, instruction: ins.Instruction) -> Row:
         """One row, without its padding."""
         return _ENCODERS[type(instruction)](self, instruction)
 
     def on_buffer(self, instruction: ins.Reserve | ins.Push | ins.Wait | ins.Pop) -> Row:
-        return (_BUFFER_OPS[type(instruction)], 0, 0, 0, instruction.cb, instruction.pages)
+        return (_BUFFER_OPS[type(instruction)], 0, 0, 0, instruction.cb, *_amount(instruction.pages))
 
     def transfer(self, instruction: ins.Read | ins.Write) -> Row:
         op = c.OP_READ if isinstance(instruction, ins.Read) else c.OP_WRITE
         offset, page = self.code.affine(instruction.offset), self.code.affine(instruction.page)
-        return (op, 0, 0, 0, instruction.cb, offset, instruction.tensor, page, instruction.noc)
+        guard = instruction.guard if isinstance(instruction, ins.Read) else -1
+        return (op, 0, 0, 0, instruction.cb, offset, instruction.tensor, page, instruction.noc, guard)
+
+    def probe(self, i: ins.Probe) -> Row:
+        return (c.OP_PROBE, 0, 0, 0, i.variable, i.cb, self.code.affine(i.offset))
 
     def gather(self, i: ins.Gather) -> Row:
         offset, page = self.code.affine(i.offset), self.code.affine(i.page)
@@ -100,31 +135,48 @@ class Encoder:
         return (c.OP_AWAIT, 0, 0, 0, i.tensor, self.code.affine(i.page))
 
     def loop(self, i: ins.Loop) -> Row:
-        return (c.OP_LOOP, 0, 0, 0, i.count)
+        """One row without the number of the instruction behind the loop, which is known at its end."""
+        return (c.OP_LOOP, 0, 0, 0, *_amount(i.count))
 
     def end(self, _: ins.End) -> Row:
         return (c.OP_END, 0, 0, 0)
 
+    def fetch(self, i: ins.Fetch) -> Row:
+        return (c.OP_FETCH, 0, 0, 0, i.variable, self.code.first_table + i.table)
+
     def fill(self, i: ins.Fill) -> Row:
-        return (c.OP_FILL, *_costs(fill_cost(self.machine)), i.dst, bit_pattern(i.value, i.dtype))
+        pattern = bit_pattern(i.value, i.dtype)
+        return (c.OP_FILL, *_costs(fill_cost(self.machine)), i.dst, pattern, int(i.value == 0))
 
     def matmul(self, i: ins.Matmul) -> Row:
-        phases = i.part_a.phases * i.part_b.phases
-        cost = matmul_cost(self.machine, i.dtype, i.rows, i.columns, i.inner, phases)
+        types = left_type, right_type = self.buffers[i.a].dtype, self.buffers[i.b].dtype
+        done = phases((i.part_a, i.part_b), *types)
+        cost = matmul_cost(self.machine, *types, i.rows, i.columns, i.inner, done)
         a_offset, b_offset = self.code.affine(i.a_offset), self.code.affine(i.b_offset)
         left = (i.a, a_offset, i.a_row, i.a_inner)
         right = (i.b, b_offset, i.b_inner, i.b_column)
-        product = self.code.kernel(MatmulKernel(i.dtype, i.annihilates))
+        product = self.code.kernel(MatmulKernel(i.dtype.wide, i.annihilates))
         unpack = (
-            self._unpack(UnpackKernel(i.dtype, i.transpose_a, i.part_a, LEFT_LOW_BITS)),
-            self._unpack(UnpackKernel(i.dtype, i.transpose_b, i.part_b, RIGHT_LOW_BITS)),
+            self._unpack(UnpackKernel(left_type, i.transpose_a, i.part_a, LEFT_LOW_BITS)),
+            self._unpack(UnpackKernel(right_type, i.transpose_b, i.part_b, RIGHT_LOW_BITS)),
         )
         extents = (i.rows, i.columns, i.inner, int(i.clear))
-        return (c.OP_MATMUL, *_costs(cost), i.dst, *left, *right, *extents, product, *unpack)
+        use = self._flag_use(i)
+        cycles = product_cycles(self.machine, *types, done)
+        return (c.OP_MATMUL, *_costs(cost), i.dst, *left, *right, *extents, product, *unpack, use, cycles)
+
+    def _flag_use(self, i: ins.Matmul) -> int:
+        """How a product uses flags, as bits. Integers are finite; where zero annihilates, nothing else need be."""
+        finite_a, finite_b = (
+            i.annihilates or self.buffers[cb].finite or not self.buffers[cb].dtype.is_float for cb in (i.a, i.b)
+        )
+        look_a, look_b = flags_looked_at(i.skip_a, i.skip_b, finite_a, finite_b)
+        bits = (i.skip_a, i.skip_b, finite_a, finite_b, look_a, look_b)
+        return sum(1 << k for k, bit in enumerate(bits) if bit)
 
     def _unpack(self, request: UnpackKernel) -> int:
         """The kernel that makes a page ready for a product, -1 if it can be used as it lies in L1."""
-        if request.dtype is not DType.BF16 and not request.transpose:
+        if request.dtype is request.dtype.wide and not request.transpose:
             return -1
         if request.part is Part.WHOLE:
             request = replace(request, low_bits=0)
@@ -142,8 +194,10 @@ class Encoder:
             isinstance(o, ins.DstTile) and o.index == i.dst and used[k].spread is not im.Spread.NONE
             for k, o in enumerate(i.operands)
         )
-        cost = map_cost(self.machine, kernel.expr, from_cb)
-        return (c.OP_MAP, *_costs(cost), request, i.dst, first, len(i.operands), int(apart))
+        look = flag_cost(self.machine, len(i.operands) if i.dead else len(i.zeros))
+        cost = map_cost(self.machine, kernel.expr, from_cb) + look
+        use = (sum(1 << k for k in i.zeros), int(i.dead), look.unpack)
+        return (c.OP_MAP, *_costs(cost), request, i.dst, first, len(i.operands), int(apart), *use)
 
     def _operand(self, operand: ins.CbTile | ins.DstTile) -> Row:
         if isinstance(operand, ins.DstTile):
@@ -152,14 +206,18 @@ class Encoder:
 
     def reduce(self, i: ins.Reduce) -> Row:
         kernel = self.code.kernel(ReduceKernel(i.combine, i.axis, i.dtype))
-        return (c.OP_REDUCE, *_costs(reduce_cost(self.machine)), kernel, i.dst, i.source, *self._mask(i.mask))
+        cost, total = reduce_cost(self.machine), int(i.combine is ins.Combine.SUM)
+        return (c.OP_REDUCE, *_costs(cost), kernel, i.dst, i.source, *self._mask(i.mask), total)
 
     def pack(self, i: ins.Pack) -> Row:
         dtype = self.buffers[i.cb].dtype
         kernel = self.code.kernel(PackKernel(dtype, i.accumulate))
         cost = pack_cost(self.machine, dtype, i.accumulate)
         mask = self._mask(i.mask) if i.mask else (-1, 0, -1, 0)
-        return (c.OP_PACK, *_costs(cost), kernel, i.dst, i.cb, self.code.affine(i.offset), *mask, int(i.accumulate))
+        checked = self.buffers[i.cb].checked
+        scan = self.code.kernel(ScanKernel(dtype)) if checked or self.flags else -1
+        target = (i.dst, i.cb, self.code.affine(i.offset))
+        return (c.OP_PACK, *_costs(cost), kernel, *target, *mask, int(i.accumulate), scan, int(checked))
 
     def _mask(self, mask: ins.Mask) -> Row:
         return (mask.rows, self.code.affine(mask.row_tile), mask.columns, self.code.affine(mask.column_tile))
@@ -173,6 +231,7 @@ _BUFFER_OPS: Mapping[type, int] = {
 }
 
 _ENCODERS: Mapping[type, Callable[[Encoder, Any], Row]] = {
+    ins.Fetch: Encoder.fetch,
     ins.Reserve: Encoder.on_buffer,
     ins.Push: Encoder.on_buffer,
     ins.Wait: Encoder.on_buffer,
@@ -190,9 +249,19 @@ _ENCODERS: Mapping[type, Callable[[Encoder, Any], Row]] = {
     ins.Map: Encoder.map,
     ins.Reduce: Encoder.reduce,
     ins.Pack: Encoder.pack,
+    ins.Probe: Encoder.probe,
     ins.Loop: Encoder.loop,
     ins.End: Encoder.end,
 }
+
+
+def _variable_column(variable: int) -> int:
+    return c.VARIABLE + variable if variable >= 0 else c.NO_VARIABLE
+
+
+def _amount(amount: ins.Amount) -> Row:
+    """A number, and the column of `threads` to add to it."""
+    return (0, _variable_column(amount.index)) if isinstance(amount, ins.Variable) else (amount, c.NO_VARIABLE)
 
 
 def _costs(cost: ComputeCost) -> Row:
@@ -206,18 +275,51 @@ def bit_pattern(value: float | int, dtype: DType) -> int:
     return int(value)
 
 
+def keeps_flags(image: im.Image) -> bool:
+    """Whether some instruction of the image looks at flags; if none does, none are kept."""
+    codes = {
+        id(code): code
+        for epoch in image.epochs
+        for program in epoch.programs
+        for code in (program.read, program.compute)
+    }
+    return any(_looks_at_flags(instruction) for code in codes.values() for instruction in code.instructions)
+
+
+def _looks_at_flags(i: ins.Instruction) -> bool:
+    if isinstance(i, ins.Matmul):
+        return i.skip_a or i.skip_b
+    if isinstance(i, ins.Map):
+        return bool(i.zeros) or i.dead
+    return isinstance(i, ins.Probe) or (isinstance(i, ins.Read) and i.guard >= 0)
+
+
 def encode_programs(image: im.Image, epoch: im.Epoch, index_maps: Mapping[int, int]) -> Code:
     """Encode the programs of an epoch; a thread's rows end with `OP_DONE`."""
     code = Code()
+    flags = keeps_flags(image)
     for program in epoch.programs:
-        encoder = Encoder(image.machine, image, program.buffers, index_maps, code)
+        encoder = Encoder(image.machine, image, program.buffers, index_maps, code, flags)
         for number, thread in enumerate((program.read, program.write, program.compute)):
             code.starts[3 * program.core + number] = len(code.rows)
-            code.rows.extend(encoder.encode(instruction) for instruction in thread.instructions)
+            code.add_tables(thread.tables)
+            code.rows.extend(_closed([encoder.encode(i) for i in thread.instructions], len(code.rows)))
             code.rows.append((c.OP_DONE,))
             code.origins.extend((*thread.origins, -1))
             code.instructions.extend((*thread.instructions, None))
     return code
+
+
+def _closed(rows: list[Row], first: int) -> list[Row]:
+    """The rows of a thread, of which the first is number `first`; loops get the number of the row behind them."""
+    opened: list[int] = []
+    for at, row in enumerate(rows):
+        if row[0] == c.OP_LOOP:
+            opened.append(at)
+        elif row[0] == c.OP_END:
+            begin = opened.pop()
+            rows[begin] = (*rows[begin], first + at + 1)
+    return rows
 
 
 def table(rows: list[Row], columns: int) -> Table:

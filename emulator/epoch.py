@@ -8,12 +8,13 @@ import numpy as np
 from compiler.program import image as im
 from compiler.program.instructions import Loop
 from emulator import profile as pf
-from emulator.encode import Code, encode_programs, table
+from emulator.encode import Code, encode_programs, keeps_flags, table
 from emulator.engine import columns as c
 from emulator.engine.loop import run_events
 from emulator.engine.state import Bytes, State, Table
 from emulator.kernels.compile import Compiler
 from emulator.layout import (
+    ZEROS,
     Dram,
     Lists,
     Network,
@@ -24,6 +25,7 @@ from emulator.layout import (
     position_number,
     set_tables,
     tensor_tables,
+    zeros_at,
 )
 from emulator.recorder import LOG_ROWS, Recorder
 from emulator.recording import EpochRecording
@@ -42,7 +44,7 @@ class L1:
 
     @classmethod
     def for_image(cls, image: im.Image) -> "L1":
-        size = len(image.machine.cores) * image.machine.l1_bytes
+        size = zeros_at(image.machine) + ZEROS
         return cls(np.zeros(size, np.uint8), np.zeros(size // GRANULE + 1, np.uint8))
 
 
@@ -65,16 +67,20 @@ class Epoch:
         code = encode_programs(image, epoch, index_maps)
         network = network_tables(machine, epoch)
         l1.written[:] = 0
-        slack = most_packets(machine, epoch, code)
+        l1.written[zeros_at(machine) // GRANULE :] = 1
+        slack, flags = most_packets(machine, epoch, code), keeps_flags(image)
         tables = {
             **_fresh_tables(image, slack),
             **_code_tables(code, compiler),
             **_place_tables(image, number, dram, lists),
             **_network_tables(network),
-            "constants": constants(machine, dram.stride, len(network.links), slack, max(1, len(epoch.core_sets))),
+            "constants": constants(
+                machine, dram.stride, len(network.links), slack, max(1, len(epoch.core_sets)), flags
+            ),
             "log": np.zeros((LOG_ROWS + slack if record else 0, c.LOG_COLUMNS), np.int64),
             "l1": l1.memory,
             "l1_written": l1.written,
+            "l1_flags": np.zeros(len(l1.written) if flags else 1, np.uint8),
             "dram": dram.memory,
             "dram_written": dram.written,
         }
@@ -127,15 +133,18 @@ def _fresh_tables(image: im.Image, slack: int) -> dict[str, Any]:
         "heap": np.zeros((4 * slack + 1024, c.HEAP_COLUMNS), np.int64),
         "packets": np.zeros((0, c.PACKET_COLUMNS), np.int64),
         "payload": np.zeros(0, np.uint8),
+        "payload_flags": np.zeros(0, np.uint8),
         "threads": np.zeros((3 * cores, c.THREAD_COLUMNS), np.int64),
         "cycles": np.zeros((3 * cores, c.CYCLE_COLUMNS), np.int64),
         "semaphores": np.zeros(cores * machine.semaphores, np.int64),
         "unordered": np.zeros((6 * cores * cores, c.UNORDERED_COLUMNS), np.int64),
         "channels": np.zeros((len(machine.dram.channels), c.CHANNEL_COLUMNS), np.int64),
         "streams": np.zeros((len(image.tensors) + 1, c.STREAM_COLUMNS), np.int64),
-        "arguments": np.zeros(8 + registers + operands, np.int64),
+        "arguments": np.zeros(8 + 2 * registers + operands, np.int64),
         "registers": np.zeros(cores * registers * TILE_ELEMENTS, np.int32),
-        "scratch": np.zeros((registers + 1) * TILE_ELEMENTS, np.float32),
+        "register_flags": np.zeros(cores * registers, np.uint8),
+        # One tile per left operand of a product, one for the right one, one that stays zero.
+        "scratch": np.zeros((registers + 2) * TILE_ELEMENTS, np.float32),
     }
 
 
@@ -145,6 +154,8 @@ def _code_tables(code: Code, compiler: Compiler) -> dict[str, Any]:
         "code": table(code.rows, c.CODE_COLUMNS),
         "spent": np.zeros((len(code.rows) + 1, c.SPENT_COLUMNS), np.int64),
         "affines": table(code.affines, c.AFFINE_COLUMNS),
+        "tables": table(code.tables, c.TABLE_COLUMNS),
+        "values": np.array(code.values or [0], np.int64),
         "operands": table(code.operands, c.OPERAND_COLUMNS),
         "kernels": np.array(compiler.addresses(code.kernels) or [0], np.int64),
     }
@@ -206,12 +217,14 @@ def _grown(state: State, rows: int) -> State:
     packets[-1, c.NEXT_FREE] = state.control[c.FREE_PACKET]
     payload = np.empty(rows * int(state.constants[c.PACKET_BYTES]), np.uint8)
     payload[: len(state.payload)] = state.payload
+    flags = np.zeros(len(payload) // GRANULE if state.constants[c.FLAGS] else 1, np.uint8)
+    flags[: len(state.payload_flags)] = state.payload_flags
     heap = np.zeros((len(state.heap) + 2 * rows, c.HEAP_COLUMNS), np.int64)
     heap[: len(state.heap)] = state.heap
     state.control[c.FREE_PACKET] = old
     state.control[c.FREE_PACKETS] += rows - old
     state.control[c.HEAP_ROWS] = len(heap)
-    return state._replace(packets=packets, payload=payload, heap=heap)
+    return state._replace(packets=packets, payload=payload, payload_flags=flags, heap=heap)
 
 
 def _has_packets(state: State) -> bool:
@@ -246,6 +259,8 @@ def profile_of(image: im.Image, code: Code, network: Network, state: State, star
         ),
         origins=_origins(code, state),
         tiles=pf.TileOperations(*_ints(state.control[c.TILE_OPS : c.TILE_OPS + 4])),
+        skipped=pf.TileOperations(*_ints(state.control[c.SKIPPED_OPS : c.SKIPPED_OPS + 4])),
+        spared=pf.Spared(*_ints(state.control[c.BARE_PACKETS : c.SPARED_CROSSINGS + 1])),
         events=int(state.control[c.EVENTS]),
     )
 
@@ -272,6 +287,6 @@ def _origins(code: Code, state: State) -> tuple[pf.OriginProfile, ...]:
         if instruction is None or isinstance(instruction, Loop) or not any(spent):
             continue
         total = totals.setdefault((origin, type(instruction).__name__), [0, 0, 0, 0])
-        for column, value in enumerate((*spent, spent[c.TIMES] * int(state.code[row, c.MATH]))):
+        for column, value in enumerate(spent):
             total[column] += value
     return tuple(pf.OriginProfile(*key, *total) for key, total in sorted(totals.items()))

@@ -3,12 +3,13 @@
 DRAM channels lie behind one another in one array, each as long as the fullest one; the L1 of all cores likewise.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from compiler.numerics import DType
 from compiler.numerics.layout import TileGrid, from_pages, page_bytes, to_pages
 from compiler.program import image as im
 from compiler.program import instructions as ins
@@ -25,6 +26,15 @@ def tensor_page_bytes(tensor: im.Tensor) -> int:
 def position_number(machine: Machine, coord: Coord) -> int:
     """Positions are numbered row by row."""
     return coord.y * machine.columns + coord.x
+
+
+ZEROS = page_bytes(DType.F32)
+"""Bytes of zeros behind the L1 of the last core: the largest page."""
+
+
+def zeros_at(machine: Machine) -> int:
+    """Byte offset in `l1` of the zeros that stand for pages that are not stored."""
+    return len(machine.cores) * machine.l1_bytes
 
 
 def dram_stride(image: im.Image) -> int:
@@ -60,25 +70,39 @@ class Dram:
         return pages % self.channels * self.stride + tensor.place.base + rows * tensor_page_bytes(tensor)
 
     def store(self, tensor: im.Tensor, array: NDArray[np.generic]) -> None:
-        """Put an array in place, as the host does before the first epoch."""
+        """Put the pages of an array that live in place, as the host does before the first epoch."""
         size = tensor_page_bytes(tensor)
-        for start, page in zip(self._offsets(tensor).tolist(), to_pages(array, tensor.dtype), strict=True):
-            self.memory[start : start + size] = page
+        offsets, pages = self._offsets(tensor), to_pages(array, tensor.dtype)
+        for page in _stored(tensor):
+            start = int(offsets[page])
+            self.memory[start : start + size] = pages[page]
             self.written[start // c.GRANULE : -(-(start + size) // c.GRANULE)] = 1
 
     def fetch(self, tensor: im.Tensor) -> NDArray[np.generic]:
-        """Return a tensor as the host reads it after the last epoch."""
-        size = tensor_page_bytes(tensor)
-        pages = np.stack([self.memory[start : start + size] for start in self._offsets(tensor).tolist()])
+        """Return a tensor as the host reads it after the last epoch; pages that do not live are zero."""
+        size, offsets = tensor_page_bytes(tensor), self._offsets(tensor)
+        pages = np.zeros((len(offsets), size), np.uint8)
+        for page in _stored(tensor):
+            start = int(offsets[page])
+            pages[page] = self.memory[start : start + size]
         return from_pages(pages, tensor.shape, tensor.dtype)
 
     def unwritten(self, tensor: im.Tensor) -> int:
-        """The first page of a tensor that is not completely written, or -1."""
-        size = tensor_page_bytes(tensor)
-        for page, start in enumerate(self._offsets(tensor).tolist()):
+        """The first page of a tensor that lives and is not completely written, or -1."""
+        size, offsets = tensor_page_bytes(tensor), self._offsets(tensor)
+        for page in _stored(tensor):
+            start = int(offsets[page])
             if not self.written[start // c.GRANULE : -(-(start + size) // c.GRANULE)].all():
                 return page
         return -1
+
+
+def _stored(tensor: im.Tensor) -> list[int]:
+    """The pages that a tensor stores."""
+    if tensor.live is None:
+        return [*range(TileGrid(tensor.shape).pages)]
+    stored: list[int] = np.flatnonzero(tensor.live.array.ravel()).tolist()
+    return stored
 
 
 @dataclass(slots=True)
@@ -129,11 +153,14 @@ def tensor_tables(image: im.Image, epoch: int, dram: Dram, lists: Lists) -> tupl
         grid = TileGrid(tensor.shape)
         size = tensor_page_bytes(tensor)
         rows.append((first, grid.pages, size, tensor.dtype.itemsize, lists.add(grid.matrix_shape)))
-        pages.append(
+        homes = (
             _dram_pages(image, tensor, dram)
             if isinstance(tensor.place, im.DramPlace)
             else _shard_pages(image, epoch, tensor, tensor.place)
         )
+        if tensor.live is not None:
+            homes[~tensor.live.array.ravel()] = (c.NOT_STORED, zeros_at(image.machine), -1, -1, -1, -1)
+        pages.append(homes)
         first += grid.pages
     return table(rows, c.TENSOR_COLUMNS), np.concatenate(pages) if pages else table([], c.PAGE_COLUMNS)
 
@@ -155,13 +182,20 @@ def _shard_pages(image: im.Image, epoch: int, tensor: im.Tensor, place: im.Shard
     if place.epoch != epoch:
         return rows
     address = {program.core: program.buffers for program in image.epochs[epoch].programs}
-    for page in range(count):
-        owner, local = shard_owner(tensor, place, page)
+    for page, owner, local in _shares(tensor, place):
         core = place.owners[owner]
         start = core * machine.l1_bytes + address[core][place.cb].address + local * tensor_page_bytes(tensor)
         node = position_number(machine, machine.cores[core])
         rows[page] = (node, start, -1, core, place.ready + owner, local + 1)
     return rows
+
+
+def _shares(tensor: im.Tensor, place: im.ShardPlace) -> Iterator[tuple[int, int, int]]:
+    """Each page that a core holds, which owner that is, and under which number."""
+    if not place.pages:
+        yield from ((page, *shard_owner(tensor, place, page)) for page in range(TileGrid(tensor.shape).pages))
+    for owner, pages in enumerate(place.pages):
+        yield from ((page, owner, local) for local, page in enumerate(pages))
 
 
 def buffer_tables(machine: Machine, epoch: im.Epoch) -> tuple[Table, Table]:
@@ -278,7 +312,7 @@ def _tree(
     return rows, max((depth[coord] for coord in members if coord in depth), default=0)
 
 
-def constants(machine: Machine, stride: int, links: int, slack: int, sets: int) -> Table:
+def constants(machine: Machine, stride: int, links: int, slack: int, sets: int, flags: bool) -> Table:
     """The row `constants`."""
     positions = machine.rows * machine.columns
     noc = machine.noc
@@ -305,9 +339,14 @@ def constants(machine: Machine, stride: int, links: int, slack: int, sets: int) 
     values[c.CHANNEL_MILLIBYTES] = round(1000 * machine.dram.bytes_per_cycle)
     values[c.DRAM_STRIDE] = max(1, stride)
     values[c.SEMAPHORE_POLL] = machine.core.semaphore_poll
+    values[c.TABLE_LOAD] = machine.core.table_load
     values[c.LOOP_COST] = machine.core.loop
     values[c.COPY_WORD] = machine.core.copy_word
     values[c.CB_OP] = machine.core.cb_op
+    values[c.INSTRUCTION] = machine.compute.instruction
+    values[c.UNPACK_BYTES] = machine.compute.unpack_bytes
+    values[c.FLAGS] = int(flags)
+    values[c.FLAG_CHECK] = machine.core.flag_check
     values[c.DST_TILES] = machine.compute.dst_tiles
     values[c.SLACK] = slack
     values[c.SETS] = sets
@@ -324,4 +363,4 @@ def most_packets(machine: Machine, epoch: im.Epoch, code: Code) -> int:
     largest = max((page_bytes(b.dtype) for p in epoch.programs for b in p.buffers), default=0)
     members = max((len(s.cores) for s in epoch.core_sets), default=0)
     pages = max((i.pages for i in code.instructions if isinstance(i, ins.Multicast)), default=1)
-    return 64 + (2 + -(-pages * largest // limit)) * (members + 1)
+    return 64 + (2 + 2 * pages + -(-pages * largest // limit)) * (members + 1)

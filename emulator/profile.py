@@ -88,10 +88,41 @@ class TileOperations:
     reductions: int = 0
     packs: int = 0
 
+    def __add__(self, other: "TileOperations") -> "TileOperations":
+        return TileOperations(
+            self.products + other.products,
+            self.maps + other.maps,
+            self.reductions + other.reductions,
+            self.packs + other.packs,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Spared:
+    """What was not sent because of flags.
+
+    `headers` packets of a zero or dead page were a header alone; `reads` were left out by their guard. `payload_bytes`
+    is what both would have carried, `flits` the crossings of links that the headers' payload would have taken.
+    """
+
+    headers: int = 0
+    reads: int = 0
+    payload_bytes: int = 0
+    flits: int = 0
+
+    def __add__(self, other: "Spared") -> "Spared":
+        return Spared(
+            self.headers + other.headers,
+            self.reads + other.reads,
+            self.payload_bytes + other.payload_bytes,
+            self.flits + other.flits,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class EpochProfile:
-    """One epoch; `start` and `end` are cycles since the start of the first one, `start` after the launch."""
+    """One epoch; `start` and `end` are cycles since the start of the first one, `start` after the launch. `tiles` are
+    the operations that were executed, `skipped` those that flags have spared."""
 
     start: int
     end: int
@@ -103,6 +134,8 @@ class EpochProfile:
     origins: tuple[OriginProfile, ...]
     tiles: TileOperations
     events: int
+    skipped: TileOperations = TileOperations()
+    spared: Spared = Spared()
 
     @property
     def cycles(self) -> int:
@@ -133,13 +166,17 @@ class Profile:
     @property
     def tiles(self) -> TileOperations:
         """Tile operations of all epochs."""
-        every = [epoch.tiles for epoch in self.epochs]
-        return TileOperations(
-            products=sum(tiles.products for tiles in every),
-            maps=sum(tiles.maps for tiles in every),
-            reductions=sum(tiles.reductions for tiles in every),
-            packs=sum(tiles.packs for tiles in every),
-        )
+        return sum((epoch.tiles for epoch in self.epochs), TileOperations())
+
+    @property
+    def skipped(self) -> TileOperations:
+        """Tile operations that flags have spared."""
+        return sum((epoch.skipped for epoch in self.epochs), TileOperations())
+
+    @property
+    def spared(self) -> Spared:
+        """What was not sent because of flags."""
+        return sum((epoch.spared for epoch in self.epochs), Spared())
 
     def to_json(self) -> dict[str, Any]:
         """Plain dictionaries, lists, strings and numbers, for `json.dumps`."""
@@ -149,6 +186,8 @@ class Profile:
             "makespan": self.makespan,
             "events": self.events,
             "tiles": asdict(self.tiles),
+            "skipped": asdict(self.skipped),
+            "spared": asdict(self.spared),
             "reasons": list(REASONS),
             "epochs": epochs,
             "origins": [asdict(origin) for origin in self.origins],

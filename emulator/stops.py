@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+from compiler.diagnostics import Diagnostic, DiagnosticError, Label
 from compiler.program import image as im
 from compiler.program import instructions as ins
 from emulator.encode import Code
@@ -100,13 +101,40 @@ _SENTENCES: Mapping[int, Callable[[Stopped, int, int, int], str]] = {
     c.FAULT_CAPACITY: lambda s, a, b, x: f"{b} pages are asked of {s.buffer(a)}, which has {x}",
     c.FAULT_SHARD: lambda s, a, b, x: f"{s.buffer(a)} holds a shard, and more pages are pushed than it has",
     c.FAULT_KEPT: _kept,
+    c.FAULT_TABLE: lambda s, a, b, x: "the table has no more values",
 }
+
+
+def _broken_promise(s: Stopped, thread: int, buffer: int, cycle: int) -> DiagnosticError:
+    """A page that was promised to be finite is not."""
+    core = thread // 3
+    name = s.program(core).buffers[buffer - int(s.state.first_buffer[core])].name or s.buffer(buffer)
+    declared = any(tensor.name == name and tensor.finite for tensor in s.image.tensors)
+    origin = s.code.origins[int(s.state.threads[thread, c.PC])]
+    span = s.image.origins[origin].span if 0 <= origin < len(s.image.origins) else None
+    diagnostic = Diagnostic(
+        "E0518",
+        f"`{name}` is promised to be finite, but {s.core_name(core)} has computed a tile of it with NaN or an infinity",
+        labels=(Label(span, "computed here"),) if span is not None else (),
+        notes=(
+            f"promised by `finite` at the declaration of `{name}`"
+            if declared
+            else "promised by `finite` at a declaration or by `--assume-finite`",
+            f"at cycle {cycle} of epoch {s.epoch}, in the {s.at(thread)}",
+        ),
+        helps=(
+            f"feed values for which `{name}` is finite",
+            "or compile again without the promise: then nothing is left out because of it",
+        ),
+    )
+    return DiagnosticError((diagnostic,), {source.name: source for source in s.image.sources})
+
 
 _UNINITIALIZED = (c.FAULT_L1_UNWRITTEN, c.FAULT_DRAM_UNWRITTEN)
 
 
-def fault_of(image: im.Image, epoch: int, code: Code, state: State, blocked: list[int]) -> Fault:
-    """The exception for a stopped run."""
+def fault_of(image: im.Image, epoch: int, code: Code, state: State, blocked: list[int]) -> Fault | DiagnosticError:
+    """The exception for a stopped run; E0518 for a broken promise, which is no fault of the program's."""
     stopped = Stopped(image, epoch, code, state)
     status, cycle = int(state.control[c.STATUS]), int(state.control[c.NOW])
     if status == c.RUN:
@@ -114,7 +142,9 @@ def fault_of(image: im.Image, epoch: int, code: Code, state: State, blocked: lis
         cores = tuple(sorted({thread // 3 for thread in blocked}))
         return Deadlock("no thread can go on:\n  " + "\n  ".join(lines), epoch, cycle, cores)
     thread = int(state.control[c.FAULT_THREAD])
-    values = (int(state.control[column]) for column in (c.FAULT_A, c.FAULT_B, c.FAULT_C))
+    values = tuple(int(state.control[column]) for column in (c.FAULT_A, c.FAULT_B, c.FAULT_C))
+    if status == c.FAULT_PROMISE:
+        return _broken_promise(stopped, thread, values[0], cycle)
     if status not in _SENTENCES:
         return EmulatorBug(f"the engine stopped with {status}, {list(values)}", epoch, cycle, (thread // 3,))
     kind = UninitializedRead if status in _UNINITIALIZED else SoftwareFault

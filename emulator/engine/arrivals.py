@@ -10,12 +10,13 @@ Approximations, one sentence each:
 
 from emulator.engine import columns as c
 from emulator.engine.events import schedule
+from emulator.engine.flags import give_flags, is_bare_answer, take_flags
 from emulator.engine.memory import check_dram, check_l1, mark
 from emulator.engine.native import inlined, jit
 from emulator.engine.network import inject
 from emulator.engine.record import log_amount, log_arrival
 from emulator.engine.state import State
-from emulator.engine.transfers import UNICAST, find_route, flits_of, free_packet, path_row, take_packet
+from emulator.engine.transfers import UNICAST, find_route, flits_of, free_packet, path_row, spare, take_packet
 from emulator.engine.views import copy_bytes
 from emulator.engine.waking import is_blocked, semaphore_changed, wake
 
@@ -35,7 +36,9 @@ def leave(s: State, time: int, row: int) -> None:
     elif (kind == c.READ_ANSWER or kind == c.WRITE_DRAM or kind == c.WRITE_L1) and check_l1(
         s, packet[c.THREAD], packet[c.SOURCE_MEMORY], size
     ):
-        copy_bytes(s.payload, slot, s.l1, packet[c.SOURCE_MEMORY], size)
+        copy_bytes(s.payload, slot, s.l1, packet[c.SOURCE_MEMORY], size)  # of a bare page too: they are all 0
+    if s.constants[c.FLAGS] and (kind == c.READ_ANSWER or kind == c.WRITE_L1):
+        take_flags(s, row)
     inject(s, time, row)
 
 
@@ -45,6 +48,7 @@ def _turn_round(s: State, time: int, row: int, kind: int, size: int) -> None:
     packet[c.KIND] = kind
     packet[c.SRC], packet[c.DST] = packet[c.DST], packet[c.SRC]
     packet[c.PACKET_FLITS] = flits_of(s, size)
+    packet[c.SPARED] = 0
     packet[c.CORE_SET] = UNICAST
     packet[c.ROOT] = find_route(s, packet[c.THREAD], packet[c.NETWORK], packet[c.SRC], packet[c.DST])
     schedule(s, time, c.INJECTED, row, 0)
@@ -78,8 +82,11 @@ def _answer(s: State, time: int, row: int) -> None:
         # The tail cannot leave before the channel has delivered the last byte.
         ready += max(0, service - flits_of(s, size))
         s.channels[channel, c.READ_BYTES] += size
-    s.streams[s.packets[row, c.GRAIN], c.STREAM_READ] += size
     _turn_round(s, ready, row, c.READ_ANSWER, size)
+    if is_bare_answer(s, row):
+        spare(s, row)
+    else:
+        s.streams[s.packets[row, c.GRAIN], c.STREAM_READ] += size
 
 
 @jit
@@ -124,6 +131,7 @@ def _deliver(s: State, time: int, row: int, core: int) -> None:
         target = packet[c.SOURCE_MEMORY] % l1_bytes + core * l1_bytes
         copy_bytes(s.l1, target, s.payload, row * s.constants[c.PACKET_BYTES], packet[c.SIZE])
         mark(s.l1_written, target, packet[c.SIZE], 1)
+        give_flags(s, row, target)
     _delivered(s, time, row, core)
 
 
@@ -155,6 +163,8 @@ def arrive(s: State, time: int, row: int, core: int) -> None:
         target, size = s.packets[row, c.TARGET_MEMORY], s.packets[row, c.SIZE]
         copy_bytes(s.l1, target, s.payload, row * s.constants[c.PACKET_BYTES], size)
         mark(s.l1_written, target, size, 1)
+        if s.packets[row, c.WITHIN] >= 0:
+            give_flags(s, row, target)
         _complete(s, time, row)
     elif kind == c.WRITE_DRAM:
         _store_dram(s, time, row)

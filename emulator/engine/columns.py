@@ -39,7 +39,21 @@ LOG_SIZE: Final = 21
 """Rows of `log` in use."""
 LOG_ROWS: Final = 22
 """Rows that `log` has; 0 when nothing is to be recorded."""
-CONTROL_COLUMNS: Final = 23
+SKIPPED_OPS: Final = 23
+"""As TILE_OPS (four columns): what flags have spared."""
+BARE_PACKETS: Final = 27
+"""Packets of a flagged page: a header alone."""
+LEFT_READS: Final = 28
+"""Reads that a guard has left out."""
+SPARED_BYTES: Final = 29
+"""Payload of both kinds."""
+SPARED_CROSSINGS: Final = 30
+"""Flits of bare packets that did not cross a link."""
+COST_UNPACK: Final = 31
+"""Of the compute instruction at hand; then math and pack."""
+COST_MATH: Final = 32
+COST_PACK: Final = 33
+CONTROL_COLUMNS: Final = 34
 
 # `constants`: one row, the machine's.
 CORES: Final = 0
@@ -83,7 +97,13 @@ PAYLOAD_FLITS: Final = 31
 SETS: Final = 32
 SEMAPHORES: Final = 33
 """Per core."""
-CONSTANT_COLUMNS: Final = 34
+FLAGS: Final = 34
+"""1 if some instruction of the image looks at flags: only then are they kept."""
+FLAG_CHECK: Final = 35
+UNPACK_BYTES: Final = 36
+"""Per cycle."""
+TABLE_LOAD: Final = 37
+CONSTANT_COLUMNS: Final = 38
 
 # `threads`
 PC: Final = 0
@@ -114,7 +134,11 @@ NEEDS_OF: Final = 36
 """What a blocked thread waits for: a row of `buffers` or a semaphore of its core."""
 NEEDS: Final = 37
 """How much of it."""
-THREAD_COLUMNS: Final = 38
+VARIABLE: Final = 38
+"""Variables (16 columns)."""
+NO_VARIABLE: Final = 54
+"""Always 0: what is added where there is no variable."""
+THREAD_COLUMNS: Final = 55
 
 READY: Final = 0
 RUNNING: Final = 1
@@ -163,16 +187,16 @@ UNPACK: Final = 1
 MATH: Final = 2
 PACK: Final = 3
 A: Final = 4
-CODE_COLUMNS: Final = 21
+CODE_COLUMNS: Final = 22
 
 OP_DONE: Final = 0
 OP_RESERVE: Final = 1
-"""cb, pages; so also push, wait, pop."""
+"""cb, pages, column of `threads` to add to them; so also push, wait, pop."""
 OP_PUSH: Final = 2
 OP_WAIT: Final = 3
 OP_POP: Final = 4
 OP_READ: Final = 5
-"""cb, offset, tensor, page, noc; so also write."""
+"""cb, offset, tensor, page, noc, guard (-1: none); so also write, which has none."""
 OP_WRITE: Final = 6
 OP_GATHER: Final = 7
 """cb, offset, tensor, page, noc, index map."""
@@ -186,26 +210,49 @@ OP_SEM_WAIT: Final = 11
 OP_AWAIT: Final = 12
 """tensor, page."""
 OP_FILL: Final = 13
-"""register, 32-bit pattern."""
+"""register, 32-bit pattern, 1 if it is zero."""
 OP_MATMUL: Final = 14
 """register, a, a_offset, a_row, a_inner, b, b_offset, b_inner, b_column, rows, columns, inner, clear, kernel of the
-product, kernel that unpacks a page of a (-1: none), the same for b."""
+product, kernel that unpacks a page of a (-1: none), the same for b, how flags are used (`SKIP_A` and so on), cycles of
+a product."""
 OP_MAP: Final = 15
-"""kernel, register, first operand, number of operands, 1 if the result must not be written in place."""
+"""kernel, register, first operand, number of operands, 1 if the result must not be written in place, the operands that
+make it zero (as bits), 1 if a dead one makes it dead, cycles to look at flags."""
 OP_REDUCE: Final = 16
-"""kernel, register, source, rows, row tile, columns, column tile."""
+"""kernel, register, source, rows, row tile, columns, column tile, 1 for a sum."""
 OP_PACK: Final = 17
-"""kernel, register, cb, offset, rows, row tile, columns, column tile, 1 if it accumulates; rows is -1 without a
-mask."""
+"""kernel, register, cb, offset, rows, row tile, columns, column tile, 1 if it accumulates, kernel that finds the flags
+of the page (-1: they are not kept), 1 if the page must be finite; rows is -1 without a mask."""
 OP_LOOP: Final = 18
-"""count."""
+"""count, column of `threads` to add to it, instruction behind the loop."""
 OP_END: Final = 19
+OP_FETCH: Final = 21
+"""variable, row of `tables`."""
+OP_PROBE: Final = 20
+"""variable, cb, offset."""
+
+# How a matmul uses flags
+SKIP_A: Final = 1
+SKIP_B: Final = 2
+FINITE_A: Final = 4
+"""Whatever the flag says."""
+FINITE_B: Final = 8
+LOOK_A: Final = 16
+"""Every flag of this side is looked at; else only a dead tile makes itself known."""
+LOOK_B: Final = 32
 
 # `affines`: an affine value per row
 TERMS: Final = 0
 CONSTANT: Final = 1
-COEFFICIENT: Final = 2
-AFFINE_COLUMNS: Final = 10
+ADDEND: Final = 2
+"""Column of `threads` to add."""
+COEFFICIENT: Final = 3
+AFFINE_COLUMNS: Final = 11
+
+# `tables`: what threads fetch, from `values`
+NEXT_VALUE: Final = 0
+END_OF_VALUES: Final = 1
+TABLE_COLUMNS: Final = 2
 
 # `operands`: of maps
 SOURCE: Final = 0
@@ -226,7 +273,7 @@ TENSOR_COLUMNS: Final = 5
 
 # `pages`: where each page of each tensor lives in this epoch
 NODE: Final = 0
-"""Position of the NIU; -1 when the page is not reachable in this epoch."""
+"""Position of the NIU; -1 when the page is not reachable in this epoch, `NOT_STORED` when it is nowhere."""
 MEMORY: Final = 1
 """Byte offset in `l1` or `dram`."""
 CHANNEL: Final = 2
@@ -237,6 +284,9 @@ SEMAPHORE: Final = 4
 """The semaphore that announces it (L1)."""
 THRESHOLD: Final = 5
 PAGE_COLUMNS: Final = 6
+
+# A page that is not stored is read from zeros behind the L1 of the last core, through the NIU of who reads it.
+NOT_STORED: Final = -2
 
 # `trees`: routes; a unicast route is a tree without branches. A row is the crossing of one link.
 LINK: Final = 0
@@ -285,7 +335,11 @@ ISSUED: Final = 18
 """When the command that this packet belongs to, or answers, was handed to its NIU."""
 SENT: Final = 19
 """When this packet itself was."""
-PACKET_COLUMNS: Final = 20
+SPARED: Final = 20
+"""Payload flits that it does not carry because it stands for a flagged page, all of whose bytes are 0; else 0."""
+WITHIN: Final = 21
+"""Byte of its page at which the payload of a read begins; -1 if flags do not travel with it."""
+PACKET_COLUMNS: Final = 22
 
 # `channels`: FREE_AT, then
 READ_BYTES: Final = 1
@@ -314,7 +368,8 @@ MULTICAST_COLUMNS: Final = 3
 TIMES: Final = 0
 BUSY_CYCLES: Final = 1
 STALLED_CYCLES: Final = 2
-SPENT_COLUMNS: Final = 3
+MATH_CYCLES: Final = 3
+SPENT_COLUMNS: Final = 4
 
 # `unordered`
 UNDER_WAY: Final = 0
@@ -420,6 +475,21 @@ FAULT_SHARD: Final = 16
 FAULT_INTERNAL: Final = 17
 FAULT_KEPT: Final = 18
 """tensor, page: a read of a shard's page that its owner has not pushed."""
+FAULT_TABLE: Final = 20
+"""table of all threads, end."""
+
+FAULT_PROMISE: Final = 19
+"""cb: a page that was promised to be finite is not."""
+
+# Flags of a page, in `l1_flags` at its first granule, and of a register, in `register_flags`
+ZERO: Final = 1
+FINITE: Final = 2
+DEAD: Final = 4
+"""With ZERO, FINITE and BARE, for a page; a register may still hold what `Fill` put there."""
+BARE: Final = 8
+"""Of a page: not one bit is set, so that the header can stand for it. (A zero page may hold -0.)"""
+FRESH: Final = 16
+"""Of a register: nothing was added since `Fill`."""
 
 GRANULE: Final = 16
 """Bytes of memory per entry of the maps of what has been written."""

@@ -5,6 +5,7 @@ thread before the first read leaves.
 """
 
 from emulator.engine import columns as c
+from emulator.engine.flags import set_flags
 from emulator.engine.memory import mark, produced_page
 from emulator.engine.native import jit
 from emulator.engine.state import State, evaluate, stop
@@ -108,6 +109,8 @@ def gather(s: State, now: int, thread: int, i: int) -> int:
     if element == 0:
         size = s.buffers[buffer, c.PAGE_BYTES]
         fill_bytes(s.l1, target, size, 0)
+        if s.constants[c.FLAGS]:
+            set_flags(s, target, 0)
         mark(s.l1_written, target, size, 1)
         cost = size // 4 * s.constants[c.COPY_WORD]
     while element < TILE_ELEMENTS:

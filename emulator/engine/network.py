@@ -56,12 +56,15 @@ def inject(s: State, time: int, packet: int) -> None:
 def cross(s: State, time: int, packet: int, crossing: int) -> None:
     """Move the head of `packet` over `crossing`, and on while nothing else happens in between."""
     flits = s.packets[packet, c.PACKET_FLITS]
+    spared = s.packets[packet, c.SPARED]
     hop = s.constants[c.HOP]
     tree = s.packets[packet, c.CORE_SET] >= 0
     while True:
         link = s.trees[crossing, c.LINK]
         head = occupy(s, link, time, flits, flits) + hop
         log_amount(s, c.LOG_LINK, head - hop, head - hop + flits, link, flits)
+        if spared > 0:
+            s.control[c.SPARED_CROSSINGS] += spared
         child = s.trees[crossing, c.CHILD]
         if tree and s.trees[crossing, c.MEMBER] >= 0:
             schedule(s, head, c.EJECTED, packet, s.trees[crossing, c.MEMBER])

@@ -50,7 +50,7 @@ def log_arrival(s: State, time: int, packet: int, dst: int) -> None:
         s.log[row, c.PACKET_KIND] = 2 * entry[c.KIND] + entry[c.NETWORK]
         s.log[row, c.PACKET_SRC] = entry[c.SRC]
         s.log[row, c.PACKET_DST] = dst
-        s.log[row, c.PACKET_SIZE] = entry[c.SIZE]
+        s.log[row, c.PACKET_SIZE] = 0 if entry[c.SPARED] > 0 else entry[c.SIZE]
         s.log[row, c.PACKET_TENSOR] = entry[c.GRAIN]
 
 

@@ -22,12 +22,17 @@ class State(NamedTuple):
     packets: Table
     payload: Bytes
     """One slot of the largest packet's size per packet row."""
+    payload_flags: Bytes
+    """The flags that travel with it."""
     threads: Table
     cycles: Table
     code: Table
     spent: Table
-    """Per instruction: times executed, cycles busy, cycles stalled."""
+    """Per instruction: times executed, cycles busy, cycles stalled, cycles of math."""
     affines: Table
+    tables: Table
+    values: Table
+    """Of all tables, one after the other."""
     operands: Table
     buffers: Table
     first_buffer: Table
@@ -61,11 +66,14 @@ class State(NamedTuple):
     arguments: Table
     l1: Bytes
     l1_written: Bytes
+    l1_flags: Bytes
+    """Per granule; those of a page are at its first one."""
     dram: Bytes
     dram_written: Bytes
     log: Table
     """Empty unless the run is recorded."""
     registers: NDArray[np.int32]
+    register_flags: Bytes
     scratch: NDArray[np.float32]
 
     @property
@@ -87,8 +95,8 @@ def stop(s: State, status: int, thread: int, a: int, b: int, x: int) -> None:
 
 @inlined
 def evaluate(s: State, row: int, thread: int) -> int:
-    """The value of affine `row` for the loop counters of `thread`."""
-    value: int = s.affines[row, c.CONSTANT]
+    """The value of affine `row` for the loop counters and variables of `thread`."""
+    value: int = s.affines[row, c.CONSTANT] + s.threads[thread, s.affines[row, c.ADDEND]]
     for term in range(s.affines[row, c.TERMS]):
         value += s.affines[row, c.COEFFICIENT + term] * s.threads[thread, c.COUNTER + term]
     return value

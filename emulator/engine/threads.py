@@ -3,25 +3,15 @@
 from emulator.engine import columns as c
 from emulator.engine.compute import execute
 from emulator.engine.events import is_next, schedule
+from emulator.engine.flags import flags_at, kill_page, set_flags
 from emulator.engine.gathering import gather
 from emulator.engine.memory import consumed_page, mark, page_memory, produced_page
+from emulator.engine.multicasts import multicast
 from emulator.engine.native import inlined, jit, merged
 from emulator.engine.record import has_room
 from emulator.engine.state import State, evaluate, stop
-from emulator.engine.transfers import (
-    increment,
-    may_send,
-    multicast_bytes,
-    read_bytes,
-    reserve_tree,
-    tree_depth,
-    unicast_bytes,
-    write_page,
-)
-from emulator.engine.waking import block, pages_changed, pages_free, pages_visible
-
-AGAIN = -1
-"""Instead of a time: the thread is blocked, and will try the same instruction again."""
+from emulator.engine.transfers import increment, may_send, read_bytes, write_page
+from emulator.engine.waking import AGAIN, block, pages_changed, pages_free, pages_visible
 
 
 @jit
@@ -35,7 +25,10 @@ def reserve(s: State, now: int, thread: int, buffer: int, pages: int) -> int:
         block(s, now, thread, c.WAIT_RESERVE, buffer, pages)
         return AGAIN
     for page in range(row[c.RESERVED], pages):
-        mark(s.l1_written, page_memory(s, buffer, row[c.WRITTEN_TO], page), row[c.PAGE_BYTES], 0)
+        memory = page_memory(s, buffer, row[c.WRITTEN_TO], page)
+        mark(s.l1_written, memory, row[c.PAGE_BYTES], 0)
+        if s.constants[c.FLAGS]:
+            set_flags(s, memory, 0)
     row[c.RESERVED] = max(row[c.RESERVED], pages)
     return now + s.constants[c.CB_OP]
 
@@ -103,9 +96,25 @@ def read(s: State, now: int, thread: int, i: int) -> int:
     target = produced_page(s, thread, buffer, evaluate(s, code[c.A + 1], thread))
     if page < 0 or target < 0:
         return AGAIN
-    size = s.tensors[tensor, c.TENSOR_PAGE_BYTES]
+    size, guard = s.tensors[tensor, c.TENSOR_PAGE_BYTES], code[c.A + 5]
+    if guard >= 0 and s.threads[thread, c.VARIABLE + guard] == 0:
+        kill_page(s, target, size)
+        s.control[c.LEFT_READS] += 1
+        s.control[c.SPARED_BYTES] += size
+        return now + s.constants[c.FLAG_CHECK]
     count = read_bytes(s, now, thread, code[c.A + 4], tensor, page, 0, size, target)
     return now + count * s.constants[c.READ_ISSUE]
+
+
+@jit
+def probe(s: State, now: int, thread: int, i: int) -> int:
+    """See `Probe`."""
+    code = s.code[i]
+    memory = consumed_page(s, thread, s.first_buffer[thread // 3] + code[c.A + 1], evaluate(s, code[c.A + 2], thread))
+    if memory < 0:
+        return AGAIN
+    s.threads[thread, c.VARIABLE + code[c.A]] = 0 if flags_at(s, memory) & c.ZERO else 1
+    return now + s.constants[c.FLAG_CHECK]
 
 
 @jit
@@ -119,43 +128,6 @@ def write(s: State, now: int, thread: int, i: int) -> int:
         return AGAIN
     count = write_page(s, now, thread, code[c.A + 4], tensor, page, source)
     return now + count * s.constants[c.WRITE_ISSUE]
-
-
-@jit
-def multicast(s: State, now: int, thread: int, i: int) -> int:
-    """See `Multicast`. The pages are sent as one range, or as two where the ring wraps."""
-    code = s.code[i]
-    buffer, pages, targets, noc = s.first_buffer[thread // 3] + code[c.A], code[c.A + 2], code[c.A + 3], code[c.A + 4]
-    offset = evaluate(s, code[c.A + 1], thread)
-    source = produced_page(s, thread, buffer, offset)
-    if source < 0 or produced_page(s, thread, buffer, offset + pages - 1) < 0:
-        return AGAIN
-    if not may_send(s, now, thread, noc, targets):
-        return AGAIN
-    size = s.buffers[buffer, c.PAGE_BYTES]
-    ring = s.buffers[buffer, c.ADDRESS]
-    straight = min(pages, s.buffers[buffer, c.CAPACITY] - (source - ring) // size)
-    issued = 0
-    if s.sets[targets, c.TREE]:
-        depth = tree_depth(s, thread, noc, targets)
-        if depth < 0:
-            return AGAIN
-        payload = pages * size
-        flits = (payload + s.constants[c.FLIT_BYTES] - 1) // s.constants[c.FLIT_BYTES]
-        flits += (payload + s.constants[c.PACKET_BYTES] - 1) // s.constants[c.PACKET_BYTES]
-        leaves = reserve_tree(s, now + s.constants[c.WRITE_ISSUE], thread, noc, depth, flits)
-        issued = multicast_bytes(s, now, thread, noc, targets, source, straight * size, leaves)
-        if straight < pages:
-            again = now + issued * s.constants[c.WRITE_ISSUE]
-            issued += multicast_bytes(s, again, thread, noc, targets, ring, (pages - straight) * size, leaves)
-    else:
-        first = s.sets[targets, c.FIRST_MEMBER]
-        for m in range(first, first + s.sets[targets, c.MEMBERS]):
-            core = s.members[m]
-            issued += unicast_bytes(s, now, thread, noc, core, source, straight * size, issued)
-            if straight < pages:
-                issued += unicast_bytes(s, now, thread, noc, core, ring, (pages - straight) * size, issued)
-    return now + issued * s.constants[c.WRITE_ISSUE]
 
 
 @jit
@@ -195,6 +167,8 @@ def await_page(s: State, now: int, thread: int, i: int) -> int:
     if page < 0:
         return AGAIN
     place = s.pages[s.tensors[tensor, c.FIRST_PAGE] + page]
+    if place[c.NODE] == c.NOT_STORED:
+        return now + s.constants[c.SEMAPHORE_POLL]
     if place[c.OWNER] < 0:
         stop(s, c.FAULT_UNREACHABLE, thread, tensor, page, 0)
         return AGAIN
@@ -215,14 +189,19 @@ def barrier(s: State, now: int, thread: int) -> int:
 
 
 @inlined
-def open_loop(s: State, thread: int, i: int) -> None:
-    """See `Loop`."""
+def open_loop(s: State, thread: int, i: int) -> int:
+    """See `Loop`; returns the next instruction."""
     row = s.threads[thread]
     depth = row[c.DEPTH]
+    count = s.code[i, c.A] + row[s.code[i, c.A + 1]]
+    if count <= 0:
+        behind: int = s.code[i, c.A + 2]
+        return behind
     row[c.COUNTER + depth] = 0
-    row[c.REMAINING + depth] = s.code[i, c.A]
+    row[c.REMAINING + depth] = count
     row[c.BODY + depth] = i + 1
     row[c.DEPTH] = depth + 1
+    return i + 1
 
 
 @inlined
@@ -239,9 +218,23 @@ def close_loop(s: State, thread: int, i: int) -> int:
     return body
 
 
+@inlined
+def fetch(s: State, now: int, thread: int, i: int) -> int:
+    """See `Fetch`."""
+    table = s.code[i, c.A + 1]
+    cursor = s.tables[table, c.NEXT_VALUE]
+    if cursor >= s.tables[table, c.END_OF_VALUES]:
+        stop(s, c.FAULT_TABLE, thread, table, cursor, 0)
+        return AGAIN
+    s.tables[table, c.NEXT_VALUE] = cursor + 1
+    s.threads[thread, c.VARIABLE + s.code[i, c.A]] = s.values[cursor]
+    done: int = now + s.constants[c.TABLE_LOAD]
+    return done
+
+
 @merged
 def _on_buffer(s: State, now: int, thread: int, i: int) -> int:
-    op, pages = s.code[i, c.OP], s.code[i, c.A + 1]
+    op, pages = s.code[i, c.OP], s.code[i, c.A + 1] + s.threads[thread, s.code[i, c.A + 2]]
     buffer = s.first_buffer[thread // 3] + s.code[i, c.A]
     if op == c.OP_RESERVE:
         return reserve(s, now, thread, buffer, pages)
@@ -291,11 +284,15 @@ def step(s: State, now: int, thread: int) -> int:
     op = s.code[i, c.OP]
     following = i + 1
     if op == c.OP_LOOP:
-        open_loop(s, thread, i)
-        done = now
+        following = open_loop(s, thread, i)
+        done = now if following == i + 1 else now + s.constants[c.LOOP_COST]
     elif op == c.OP_END:
         following = close_loop(s, thread, i)
         done = now + s.constants[c.LOOP_COST]
+    elif op == c.OP_FETCH:
+        done = fetch(s, now, thread, i)
+    elif op == c.OP_PROBE:
+        done = probe(s, now, thread, i)
     elif op <= c.OP_POP:
         done = _on_buffer(s, now, thread, i)
     elif op >= c.OP_FILL:

@@ -58,6 +58,8 @@ def take_packet(s: State, kind: int, thread: int, noc: int, src: int, dst: int, 
     packet[c.SOURCE_CHANNEL] = -1
     packet[c.GRAIN] = -1
     packet[c.COPIES] = 1
+    packet[c.SPARED] = 0
+    packet[c.WITHIN] = -1
     return row
 
 
@@ -70,25 +72,39 @@ def free_packet(s: State, row: int) -> None:
 
 
 @jit
+def spare(s: State, row: int) -> None:
+    """Let the header of packet `row` stand for its payload, whose bytes are all 0."""
+    packet = s.packets[row]
+    packet[c.SPARED] = flits_of(s, packet[c.SIZE]) - 1
+    packet[c.PACKET_FLITS] = 1
+    s.control[c.BARE_PACKETS] += 1
+    s.control[c.SPARED_BYTES] += packet[c.SIZE]
+
+
+@jit
 def read_bytes(
     s: State, time: int, thread: int, noc: int, tensor: int, page: int, start: int, size: int, target: int
 ) -> int:
     """Ask for `size` bytes from byte `start` of a page; return the number of packets asked for."""
     place = s.pages[s.tensors[tensor, c.FIRST_PAGE] + page]
-    if place[c.NODE] < 0:
+    own = s.position[thread // 3]
+    node = own if place[c.NODE] == c.NOT_STORED else place[c.NODE]
+    if node < 0:
         stop(s, c.FAULT_UNREACHABLE, thread, tensor, page, 0)
         return 0
     limit, issue = s.constants[c.PACKET_BYTES], s.constants[c.READ_ISSUE]
+    whole = size == s.tensors[tensor, c.TENSOR_PAGE_BYTES]
     done = 0
     count = 0
     while done < size:
         part = min(limit, size - done)
-        row = take_packet(s, c.READ_REQUEST, thread, noc, s.position[thread // 3], place[c.NODE], 0)
+        row = take_packet(s, c.READ_REQUEST, thread, noc, own, node, 0)
         s.packets[row, c.SIZE] = part
         s.packets[row, c.SOURCE_MEMORY] = place[c.MEMORY] + start + done
         s.packets[row, c.TARGET_MEMORY] = target + done
         s.packets[row, c.SOURCE_CHANNEL] = place[c.CHANNEL]
         s.packets[row, c.GRAIN] = tensor
+        s.packets[row, c.WITHIN] = done if whole else -1
         count += 1
         done += part
         schedule(s, time + count * issue, c.INJECTED, row, 0)
@@ -194,9 +210,10 @@ def tree_depth(s: State, thread: int, noc: int, targets: int) -> int:
 
 @jit
 def multicast_bytes(
-    s: State, time: int, thread: int, noc: int, targets: int, source: int, size: int, leaves: int
+    s: State, time: int, thread: int, noc: int, targets: int, source: int, size: int, bare: bool, leaves: int
 ) -> int:
-    """Send `size` bytes at byte `source` of `l1` to the same address of every other core of a tree's set.
+    """Send `size` bytes at byte `source` of `l1` to the same address of every other core of a tree's set; `bare`:
+    headers stand for them.
 
     The tree is reserved from `leaves` on; returns the number of packets.
     """
@@ -208,6 +225,8 @@ def multicast_bytes(
         part = min(limit, size - done)
         row = take_packet(s, c.WRITE_L1, thread, noc, own, own, part)
         s.packets[row, c.SOURCE_MEMORY] = source + done
+        if bare:
+            spare(s, row)
         done += part
         count += 1
         send_tree(s, time, row, targets, max(leaves, time + count * s.constants[c.WRITE_ISSUE]))
@@ -215,9 +234,11 @@ def multicast_bytes(
 
 
 @jit
-def unicast_bytes(s: State, time: int, thread: int, noc: int, core: int, source: int, size: int, issued: int) -> int:
+def unicast_bytes(
+    s: State, time: int, thread: int, noc: int, core: int, source: int, size: int, bare: bool, issued: int
+) -> int:
     """Send `size` bytes at byte `source` of `l1` to the same address of `core`, as command number `issued` onward of
-    this instruction; return the number of packets."""
+    this instruction; `bare`: headers stand for them. Return the number of packets."""
     limit = s.constants[c.PACKET_BYTES]
     own = s.position[thread // 3]
     done = 0
@@ -227,6 +248,8 @@ def unicast_bytes(s: State, time: int, thread: int, noc: int, core: int, source:
         row = take_packet(s, c.WRITE_L1, thread, noc, own, s.position[core], part)
         s.packets[row, c.SOURCE_MEMORY] = source + done
         s.packets[row, c.TARGET_CORE] = core
+        if bare:
+            spare(s, row)
         done += part
         count += 1
         _expect(s, thread, noc, core, UNICAST)

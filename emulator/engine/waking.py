@@ -6,6 +6,9 @@ from emulator.engine.native import inlined, jit
 from emulator.engine.record import log_amount, log_stall
 from emulator.engine.state import State
 
+AGAIN = -1
+"""Instead of a time: the thread is blocked, and will try the same instruction again."""
+
 
 @jit
 def block(s: State, time: int, thread: int, reason: int, needs_of: int, needs: int) -> None:

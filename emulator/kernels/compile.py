@@ -17,7 +17,16 @@ from llvmlite import binding as llvm
 from llvmlite import ir
 
 from emulator.kernels.maps import emit_map
-from emulator.kernels.requests import MapKernel, MatmulKernel, PackKernel, ReduceKernel, Request, UnpackKernel
+from emulator.kernels.requests import (
+    MapKernel,
+    MatmulKernel,
+    PackKernel,
+    ReduceKernel,
+    Request,
+    ScanKernel,
+    UnpackKernel,
+)
+from emulator.kernels.scan import emit_scan
 from emulator.kernels.tiles import emit_matmul, emit_pack, emit_reduce, emit_unpack
 
 WIDE_VECTORS = "avx512f"
@@ -38,6 +47,8 @@ def build(request: Request, block: int) -> str:
             emit_pack(module, ENTRY, request)
         case ReduceKernel():
             emit_reduce(module, ENTRY, request)
+        case ScanKernel():
+            emit_scan(module, ENTRY, request)
     return str(module)
 
 

@@ -58,4 +58,11 @@ class PackKernel:
     accumulate: bool
 
 
-Request: TypeAlias = MatmulKernel | UnpackKernel | MapKernel | ReduceKernel | PackKernel
+@dataclass(frozen=True, slots=True)
+class ScanKernel:
+    """The flags of a page, as `emulator.engine.columns` numbers them: (page, where to put them)."""
+
+    dtype: DType
+
+
+Request: TypeAlias = MatmulKernel | UnpackKernel | MapKernel | ReduceKernel | PackKernel | ScanKernel
