@@ -4,7 +4,7 @@ from math import ceil, prod
 
 from compiler.numerics import TileGrid
 from compiler.numerics.layout import page_bytes
-from compiler.partition.nest import ContractBody, GatherBody, MapBody, Nest, ReduceBody, Workload
+from compiler.partition.nest import Access, ContractBody, GatherBody, MapBody, Nest, ReduceBody, Workload
 from compiler.program.image import Role
 from compiler.target import Machine
 from compiler.target.costs import map_cost, matmul_cost, reduce_cost
@@ -17,7 +17,7 @@ def lower_bound(machine: Machine, workload: Workload) -> tuple[tuple[str, int], 
     `dram`: the pages of inputs, weights and constants that are used, read once, and of the outputs, written once, at
     the full rate of all channels.
     """
-    math = sum(_math_cycles(machine, nest) for nest in workload.nests)
+    math = sum(_math_cycles(machine, workload, nest) for nest in workload.nests)
     used = {access.storage for nest in workload.nests for access in nest.operands}
     nbytes = 0
     for number, storage in enumerate(workload.storages):
@@ -27,31 +27,44 @@ def lower_bound(machine: Machine, workload: Workload) -> tuple[tuple[str, int], 
     return (("compute", -(-math // len(machine.cores))), ("dram", ceil(nbytes / rate)))
 
 
-def _math_cycles(machine: Machine, nest: Nest) -> int:
-    tiles, space = prod(nest.out_dims), prod(nest.space)
+def _math_cycles(machine: Machine, workload: Workload, nest: Nest) -> int:
+    live = workload.storages[nest.out].live
+    tiles = prod(nest.out_dims) if live is None else live.count
+    space = prod(nest.space) if nest.live is None else nest.live.count
     match nest.body:
         case MapBody(expr=expr):
             return tiles * map_cost(machine, expr, ()).math
         case ReduceBody() as body:
             return space * (map_cost(machine, body.body, ()).math + reduce_cost(machine).math)
-        case ContractBody(dtype=dtype, fidelity=fidelity):
-            return space * matmul_cost(machine, dtype, 1, 1, 1, fidelity.phases).math
+        case ContractBody(fidelity=fidelity):
+            left, right = (workload.storages[access.storage].dtype for access in nest.operands[:2])
+            return space * matmul_cost(machine, left, right, 1, 1, 1, fidelity.phases(left, right)).math
         case GatherBody():
             return 0
 
 
-def _used_pages(workload: Workload, storage: int) -> int:
+def _used_pages(workload: Workload, number: int) -> int:
     """Pages of a storage that must move at least once: all of an output, and of a source those that some nest names.
 
-    A gather may need any part of its source, so it counts for nothing; a slice needs only what it names.
+    A gather may need any part of its source, so it counts for nothing; a slice needs only what it names. Pages that are
+    known to be zero never move, and iterations that are known to be of no use name nothing.
     """
-    pages = TileGrid(workload.storages[storage].shape).pages
-    if workload.storages[storage].producer >= 0:
-        return pages
+    storage = workload.storages[number]
+    pages = TileGrid(storage.shape).pages
+    live = pages if storage.live is None else storage.live.count
+    if storage.producer >= 0:
+        return live
     named = 0
     for nest in workload.nests:
         for access in nest.operands:
-            if access.storage == storage and not isinstance(nest.body, GatherBody):
-                extents = zip(access.strides, nest.space, strict=True)
-                named = max(named, prod(extent for stride, extent in extents if stride))
-    return min(pages, named)
+            if access.storage == number and not isinstance(nest.body, GatherBody):
+                named = max(named, _named_pages(nest, access) - (pages - live))
+    return min(live, named)
+
+
+def _named_pages(nest: Nest, access: Access) -> int:
+    """Distinct pages that the iterations of a nest name."""
+    if nest.live is None:
+        return prod(extent for stride, extent in zip(access.strides, nest.space, strict=True) if stride)
+    idle = tuple(axis for axis, stride in enumerate(access.strides) if not stride)
+    return int(nest.live.array.any(axis=idle).sum())
