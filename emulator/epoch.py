@@ -7,6 +7,7 @@ import numpy as np
 
 from compiler.program import image as im
 from compiler.program.instructions import Loop
+from compiler.target import Machine
 from emulator import profile as pf
 from emulator.encode import Code, encode_programs, keeps_flags, table
 from emulator.engine import columns as c
@@ -80,7 +81,7 @@ class Epoch:
             "log": np.zeros((LOG_ROWS + slack if record else 0, c.LOG_COLUMNS), np.int64),
             "l1": l1.memory,
             "l1_written": l1.written,
-            "l1_flags": np.zeros(len(l1.written) if flags else 1, np.uint8),
+            "l1_flags": _page_flags(machine, len(l1.written)) if flags else np.zeros(1, np.uint8),
             "dram": dram.memory,
             "dram_written": dram.written,
         }
@@ -121,6 +122,13 @@ class Epoch:
         used = [row for row in range(len(self.network.links)) if state.resources[row, c.FLITS]]
         finish = [int(state.threads[thread, c.FINISH]) for thread in sorted(self.code.starts)]
         return self.recorder.result(length, used, finish)
+
+
+def _page_flags(machine: Machine, granules: int) -> Bytes:
+    """No flags but those of what stands for pages that are not stored."""
+    flags = np.zeros(granules, np.uint8)
+    flags[zeros_at(machine) // GRANULE] = c.ZERO | c.FINITE | c.BARE
+    return flags
 
 
 def _fresh_tables(image: im.Image, slack: int) -> dict[str, Any]:
