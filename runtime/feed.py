@@ -1,8 +1,9 @@
 """Arrays for a program: read from files, generated, and held against what the program declares.
 
-An array must have the declared shape exactly, and an element type that converts without a surprise: bf16 takes
-bf16 or float32 (rounded to nearest, ties to even, here and nowhere else), f32 takes float32, i32 takes int32, bool
-takes bool. NumPy's own file format has no name for bf16 and writes it as two raw bytes (`V2`); these are read as bf16.
+An array must have the declared shape exactly, and an element type that converts without a surprise: a narrow float
+(bf16, f16, fp8) takes its own type or float32 (rounded to nearest, ties to even, here and nowhere else), f32 and the
+block floats take float32, integers and bools take the NumPy type of their name. NumPy's own file format has no name for
+bf16 and fp8 and writes them as raw bytes (`V2`, `V1`); these are read as what is declared.
 """
 
 import zlib
@@ -23,13 +24,9 @@ from runtime.errors import bad_input, did_you_mean
 
 Array = NDArray[np.generic]
 
-_BF16 = np.dtype(ml_dtypes.bfloat16)
-_RAW_BF16 = np.dtype("V2")
+_FLOAT32 = np.dtype(np.float32)
 _ACCEPTED: dict[DType, tuple[np.dtype[np.generic], ...]] = {
-    DType.F32: (np.dtype(np.float32),),
-    DType.BF16: (_BF16, np.dtype(np.float32)),
-    DType.I32: (np.dtype(np.int32),),
-    DType.BOOL: (np.dtype(np.bool_),),
+    dtype: tuple(dict.fromkeys((dtype.numpy, _FLOAT32))) if dtype.is_float else (dtype.numpy,) for dtype in DType
 }
 _SAFETENSORS: dict[str, np.dtype[np.generic]] = {
     "BOOL": np.dtype(np.bool_),
@@ -39,7 +36,7 @@ _SAFETENSORS: dict[str, np.dtype[np.generic]] = {
     "I32": np.dtype(np.int32),
     "I64": np.dtype(np.int64),
     "F16": np.dtype(np.float16),
-    "BF16": _BF16,
+    "BF16": np.dtype(ml_dtypes.bfloat16),
     "F32": np.dtype(np.float32),
     "F64": np.dtype(np.float64),
     "F8_E4M3": np.dtype(ml_dtypes.float8_e4m3fn),
@@ -65,8 +62,9 @@ def accept(declared: Declared, array: Array, origin: str = "the array") -> Array
 
     Raises E0522 for a wrong shape, E0523 for an element type that is not accepted.
     """
-    if array.dtype == _RAW_BF16 and declared.dtype is DType.BF16:
-        array = array.view(_BF16)
+    stored = declared.dtype.numpy
+    if array.dtype == np.dtype(f"V{stored.itemsize}") and stored.isbuiltin != 1:
+        array = array.view(stored)
     if array.dtype not in _ACCEPTED[declared.dtype]:
         accepted = " or ".join(f"{dtype.name}" for dtype in _ACCEPTED[declared.dtype])
         raise bad_input(
@@ -146,11 +144,12 @@ def random_array(declared: Declared, seed: int) -> Array:
     """Return values that depend on the seed and the tensor's name alone.
 
     Floats are standard normal; weights of two axes or more are divided by the square root of their row count, so that
-    products keep their scale. Integers lie in -8 .. 7, bools are fair.
+    products keep their scale. Integers lie in -8 .. 7 (u8: 0 .. 7), bools are fair.
     """
     generator = np.random.default_rng([seed, zlib.crc32(declared.name.encode())])
-    if declared.dtype is DType.I32:
-        return generator.integers(-8, 8, declared.shape, np.int32)
+    if declared.dtype.is_integer:
+        least = -8 if declared.dtype.reach.signed else 0
+        return generator.integers(least, 8, declared.shape, np.int32).astype(declared.dtype.numpy)
     if declared.dtype is DType.BOOL:
         return generator.integers(0, 2, declared.shape).astype(np.bool_)
     values = np.asarray(generator.standard_normal(declared.shape, np.float32))

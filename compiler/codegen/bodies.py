@@ -279,7 +279,7 @@ _REGISTER = {dtype: Operand(dtype, Spread.NONE) for dtype in DType}
 
 
 def _accumulator(body: ContractBody) -> DType:
-    return DType.I32 if body.dtype is DType.I32 else DType.F32
+    return body.dtype.wide
 
 
 def _neutral(combine: Combine, dtype: DType) -> float | int:

@@ -9,6 +9,7 @@ from math import inf
 from compiler.diagnostics import Diagnostic, DiagnosticError, Label, Severity, Source, Span
 from compiler.frontend.values import Axis, AxisKey, Index, Tensor
 from compiler.ir.builder import GraphBuilder
+from compiler.ir.graph import Kind, Reshape, Slice, TensorType, Transpose, Window
 from compiler.ir.hints import Hint
 from compiler.numerics import DType, ScalarOp
 from compiler.numerics.fidelity import Fidelity
@@ -29,6 +30,24 @@ class Asked:
     met: bool = False
 
 
+class _Builder(GraphBuilder):
+    """Tells the user where a tensor would be moved whose elements share exponents."""
+
+    def __init__(self, name: str, ctx: "Context") -> None:
+        super().__init__(name)
+        self._ctx = ctx
+
+    def add(self, kind: Kind, inputs: Sequence[int], type: TensorType, span: Span | None = None) -> int:
+        if type.dtype.is_block and span is not None and isinstance(kind, Reshape | Transpose | Slice | Window):
+            raise self._ctx.error(
+                "E0311",
+                f"elements of {type.dtype.value} share exponents with their neighbors, and cannot be moved",
+                Label(span, f"this moves a {self.type(inputs[0])}"),
+                helps=("cast it first: `bf16(...)` keeps every value",),
+            )
+        return super().add(kind, inputs, type, span)
+
+
 @dataclass(slots=True)
 class Context:
     """Mutable on purpose: one value lives from the first to the last statement of a program.
@@ -36,7 +55,7 @@ class Context:
     `site` is the user's call while a library function is written out: every operation then belongs to that call.
     """
 
-    builder: GraphBuilder
+    name: str
     sources: Mapping[str, Source]
     site: Span | None = None
     calls: list[tuple[str, Span]] = field(default_factory=list)
@@ -51,7 +70,11 @@ class Context:
     """Whether a product with a factor 0 is 0, whatever the other factor is (`semantics zero_annihilates`)."""
     hints: dict[Hint, None] = field(default_factory=dict)
     """Those of statements written out so far, each once."""
+    builder: GraphBuilder = field(init=False)
     _orders: int = 0
+
+    def __post_init__(self) -> None:
+        self.builder = _Builder(self.name, self)
 
     def span(self, span: Span) -> Span:
         """Where the graph says that `span` is."""

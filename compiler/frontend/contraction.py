@@ -11,10 +11,10 @@ from compiler.frontend.packing import pack, reads_window, unpack
 from compiler.frontend.reduction import Fold, drop, reduce
 from compiler.frontend.values import Axis, Index, Operand, Tensor
 from compiler.numerics import DType, ExprBuilder, ScalarOp
+from compiler.numerics.dtypes import NUMBERS
 from compiler.numerics.fidelity import Fidelity
 
 _LETTERS = "abcdefghijlopqrstuvwxyz"
-_NUMBERS = (DType.F32, DType.BF16, DType.I32)
 
 
 def matmul(ctx: Context, left: Operand, right: Operand, span: Span) -> Tensor:
@@ -28,7 +28,7 @@ def matmul(ctx: Context, left: Operand, right: Operand, span: Span) -> Tensor:
         message = "`@` multiplies matrices, but an operand has no axes"
         raise ctx.error("E0302", message, Label(culprit.span, f"this is {culprit.value}"), helps=("write `*`",))
     common_type(ctx, "`@`", (left, right), span)
-    require(ctx, "`@`", left, _NUMBERS)
+    require(ctx, "`@`", left, NUMBERS)
     if a.shape[-1] != b.shape[-2:][0]:
         raise ctx.error(
             "E0302",
@@ -59,7 +59,7 @@ def reduce_product(
 ) -> Tensor:
     """`sum(summed) left * right` or its mean; visible axes broadcast. Some factor has each index."""
     common_type(ctx, "`*`", (left, right), span)
-    require(ctx, f"`{fold.value}` of a product", left, _NUMBERS)
+    require(ctx, f"`{fold.value}` of a product", left, NUMBERS)
     broadcast(ctx, (left, right), span, "the factors do not broadcast")
     a, b = left.value, right.value
     assert isinstance(a, Tensor)
@@ -79,7 +79,7 @@ def sum_of_products(ctx: Context, fold: Fold, a: Tensor, b: Tensor, *, summed: S
             return _contract(ctx, plan, span)
         total = sum_of_products(ctx, fold, packed.a, packed.b, summed=[packed.k], span=span)
         return unpack(ctx, total, packed, span)
-    wide = DType.I32 if a.dtype is DType.I32 else DType.F32
+    wide = a.dtype.wide
     axes, ids = align(ctx, (a, b), span)
     inputs = list(dict.fromkeys(ids))
     expr = ExprBuilder()

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from math import inf
 from typing import TypeAlias
 
 import numpy as np
@@ -13,7 +12,7 @@ from compiler.frontend.folding import LOGICAL, fold, operator_name
 from compiler.frontend.values import Axis, Index, Number, Operand, Tensor, Value
 from compiler.ir import Iota
 from compiler.numerics import DType, Expr, ExprBuilder, ScalarOp
-from compiler.numerics.dtypes import round_to
+from compiler.numerics.dtypes import FLOATS, NUMBERS, integer_range, round_to
 from compiler.numerics.expr import COMPARISONS
 
 _Scalar: TypeAlias = int | float | bool
@@ -24,9 +23,7 @@ _NUMERIC = frozenset(
     }
 )
 _ANY = frozenset({ScalarOp.EQ, ScalarOp.NE, ScalarOp.WHERE})
-_FLOATS = (DType.F32, DType.BF16)
-_NUMBERS = (DType.F32, DType.BF16, DType.I32)
-_BF16_INTEGERS = 256
+_ELEMENTS = tuple(dtype for dtype in DType if not dtype.is_block)
 
 
 def elementwise(ctx: Context, op: ScalarOp, operands: Sequence[Operand], span: Span) -> Value:
@@ -61,11 +58,14 @@ def convert(ctx: Context, operand: Operand, dtype: DType, span: Span) -> Value:
 
 
 def _warn_lossy(ctx: Context, value: Tensor, dtype: DType, span: Span) -> None:
-    """Integers of more digits than a bf16 has; those below the extent of an `iota` are known."""
+    """Integers of more digits than a narrow float has; those below the extent of an `iota` are known."""
+    if not value.dtype.is_integer or not dtype.is_float or dtype is DType.F32:
+        return
     kind = ctx.builder.kind(value.id)
-    largest = value.type.shape[kind.axis] - 1 if isinstance(kind, Iota) else inf
-    if value.dtype is DType.I32 and dtype is DType.BF16 and largest > _BF16_INTEGERS:
-        message = f"a cast of i32 to bf16 keeps only integers up to {_BF16_INTEGERS} exactly"
+    largest = value.type.shape[kind.axis] - 1 if isinstance(kind, Iota) else integer_range(value.dtype)[1]
+    exact = 1 << dtype.reach.digits
+    if largest > exact:
+        message = f"a cast of {value.dtype.value} to {dtype.value} keeps only integers up to {exact} exactly"
         ctx.warn("W0301", message, Label(span), helps=("cast to f32: `f32(...)`",))
 
 
@@ -190,9 +190,11 @@ def _number(ctx: Context, operand: Operand, dtype: DType, converting: bool = Fal
     """The value of a number in `dtype`; raises E0313 if the type does not have it (a cast converts instead)."""
     assert isinstance(operand.value, Number)
     value = operand.value.value
-    if not converting or (isinstance(value, int) and dtype is DType.I32):
+    if not converting or (isinstance(value, int) and dtype.is_integer):
         _check_number(ctx, operand, int(value) if converting else value, dtype)
-    rounded: _Scalar = round_to(np.asarray(value), dtype).astype(_WIDE[dtype]).item()
+    rounded: _Scalar = round_to(np.asarray(value), dtype).astype(_WIDE[dtype.wide]).item()
+    if value == value and rounded != rounded:
+        raise ctx.error("E0313", f"{value} is beyond the largest {dtype.value}", Label(operand.span))
     return rounded
 
 
@@ -200,22 +202,22 @@ def _check_number(ctx: Context, operand: Operand, value: _Scalar, dtype: DType) 
     helps: tuple[str, ...] = ()
     if isinstance(value, bool) is not (dtype is DType.BOOL):
         problem = f"`{operand.value}` is no number" if isinstance(value, bool) else f"{value} is not true or false"
-    elif dtype is DType.I32 and isinstance(value, float):
+    elif dtype.is_integer and isinstance(value, float):
         problem, helps = f"{value} is not an integer", ("cast the tensor to compute in another type: `f32(...)`",)
-    elif dtype is DType.I32 and not -(2**31) <= value < 2**31:
-        problem = f"{value} does not fit into an i32"
+    elif dtype.is_integer and not integer_range(dtype)[0] <= value <= integer_range(dtype)[1]:
+        problem = f"{value} does not fit into {'a' if dtype is DType.U8 else 'an'} {dtype.value}"
     else:
         return
     message = f"{problem}, but {dtype.value} is needed here"
     raise ctx.error("E0313", message, Label(operand.span), helps=helps)
 
 
-_WIDE: dict[DType, type] = {DType.F32: np.float64, DType.BF16: np.float64, DType.I32: np.int64, DType.BOOL: np.bool_}
+_WIDE: dict[DType, type] = {DType.F32: np.float64, DType.I32: np.int64, DType.BOOL: np.bool_}
 
 
 def _domain(op: ScalarOp) -> Sequence[DType]:
     if op in LOGICAL:
         return (DType.BOOL,)
     if op in _NUMERIC:
-        return _NUMBERS
-    return tuple(DType) if op in _ANY else _FLOATS
+        return NUMBERS
+    return _ELEMENTS if op in _ANY else FLOATS

@@ -24,7 +24,6 @@ from compiler.frontend.signature import Signature
 from compiler.frontend.subscripts import Subscripts
 from compiler.frontend.values import Index, Number, Operand, Poisoned, Tensor, Value
 from compiler.ir import State, TensorGraph, TensorType
-from compiler.ir.builder import GraphBuilder
 from compiler.numerics import ScalarOp
 
 MAX_ERRORS = 20
@@ -47,7 +46,7 @@ def lower(
     chosen = _choose(module, program)
     sources = {part.source.name: part.source for part in (*modules.values(), library())}
     annihilates = any(item.name.text == ZERO_ANNIHILATES for item in module.semantics)
-    ctx = Context(GraphBuilder(chosen.name.text), sources, annihilates=annihilates)
+    ctx = Context(chosen.name.text, sources, annihilates=annihilates)
     scopes = {
         name: Scope(visible(part), _dims(part, ctx, sizes if part is module else {})) for name, part in modules.items()
     }

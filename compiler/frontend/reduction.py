@@ -9,6 +9,7 @@ from compiler.frontend.elementwise import require
 from compiler.frontend.values import Axis, Index, Operand, Tensor
 from compiler.ir import Reduce, ReduceKind, TensorType
 from compiler.numerics import DType, ExprBuilder, ScalarOp
+from compiler.numerics.dtypes import FLOATS, NUMBERS
 
 
 class Fold(Enum):
@@ -70,7 +71,7 @@ def reduce(
 def _allowed(fold: Fold) -> tuple[DType, ...]:
     if fold in _LOGICAL:
         return (DType.BOOL,)
-    return (DType.F32, DType.BF16) if fold is Fold.MEAN else (DType.F32, DType.BF16, DType.I32)
+    return FLOATS if fold is Fold.MEAN else NUMBERS
 
 
 def _place(ctx: Context, fold: Fold, operand: Operand, axes: Collection[Axis], *, span: Span, keep: bool) -> Tensor:

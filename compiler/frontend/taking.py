@@ -7,6 +7,7 @@ from compiler.frontend.elementwise import convert, elementwise, require
 from compiler.frontend.reduction import Fold
 from compiler.frontend.values import Index, Operand, Tensor
 from compiler.numerics import DType, ScalarOp
+from compiler.numerics.dtypes import NUMBERS
 
 
 def take_along(ctx: Context, base: Operand, index: Index, by: Operand, span: Span) -> Tensor:
@@ -25,7 +26,7 @@ def take_along(ctx: Context, base: Operand, index: Index, by: Operand, span: Spa
             else ("cast it: `i32(...)`",)
         )
         raise ctx.error("E0204", message, Label(by.span), helps=helps)
-    require(ctx, "a subscript by a tensor", base, (DType.F32, DType.BF16, DType.I32))
+    require(ctx, "a subscript by a tensor", base, NUMBERS)
     numbers = ctx.tensor(ctx.builder.iota((value.extent(index),), 0, ctx.span(span)), (index,))
     hit = elementwise(ctx, ScalarOp.EQ, [by, Operand(numbers, span)], span)
     one = convert(ctx, Operand(hit, span), value.dtype, span)

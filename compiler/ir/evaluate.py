@@ -29,7 +29,7 @@ from compiler.ir.graph import (
 )
 from compiler.ir.rules import broadcast
 from compiler.numerics import DType
-from compiler.numerics.evaluate import Array, cast, evaluate_expr
+from compiler.numerics.evaluate import Array, cast, evaluate_expr, widen
 from compiler.numerics.fidelity import LEFT_LOW_BITS, RIGHT_LOW_BITS, Part, take_part
 
 _COMBINE: Mapping[ReduceKind, Callable[..., Array]] = {
@@ -121,9 +121,9 @@ def combine(kind: ReduceKind, axes: tuple[int, ...], values: Array) -> Array:
 
 
 def contract(kind: Contract, a: Array, b: Array) -> Array:
-    """The accumulated sums of products, before the epilogue: f32 for floats, i32 (wrapping) for i32."""
-    if a.dtype == np.int32:
-        return product_sum(kind, a, b)
+    """The accumulated sums of products, before the epilogue: f32 for floats, i32 (wrapping) for integers."""
+    if a.dtype.kind in "iu":
+        return product_sum(kind, widen(a), widen(b))
     with np.errstate(all="ignore"):
         total = np.zeros((), np.float64)
         for left, right in kind.fidelity.passes:

@@ -114,8 +114,9 @@ class Contract:
     in one string. The last two axes of `out` are `m` and `n` (tile rows and columns of the result); the last two of
     `a` are `m` and the innermost summed index `k`, in either order; the last two of `b` are `k` and `n`, in either
     order. Any other letter of `out` stands in `a` or `b` or both; any other letter not in `out` is summed and stands
-    in both. Inputs 0 and 1 have the same element type. The sum accumulates in f32 (floats) or i32.
-    Of bf16 inputs `fidelity` says how much is multiplied; other types know only the highest. With `annihilates` (for
+    in both. Inputs 0 and 1 are multiplied as `numerics.fidelity.product_dtype` says: they have the same
+    element type, or both are floats that bf16 holds. The sum accumulates in f32 (floats) or i32. Of a product in bf16
+    `fidelity` says how much is multiplied; other types know only the highest. With `annihilates` (for
     floats only) a product with a factor 0 is 0, whatever the other factor is.
     `epilogue` maps `ARG 0`, the accumulated f32 or i32 value, and `ARG 1 + k`, input `2 + k` (of the result's rank,
     broadcast to the result), to the result's type.

@@ -21,14 +21,14 @@ from compiler.ir.graph import (
 )
 from compiler.numerics import DType, Expr
 from compiler.numerics.expr_check import expr_problem
-from compiler.numerics.fidelity import Fidelity
+from compiler.numerics.fidelity import Fidelity, product_dtype
 
 Shape = tuple[int, ...]
 
 
 def accumulator(dtype: DType) -> DType:
     """The type in which sums of products of `dtype` accumulate."""
-    return DType.I32 if dtype is DType.I32 else DType.F32
+    return dtype.wide
 
 
 def broadcast(shapes: Sequence[Shape]) -> Shape | None:
@@ -138,9 +138,10 @@ def _contract(kind: Contract, operands: Sequence[TensorType], result: TensorType
         yield "a contraction has two operands"
         return
     a, b, *extra = operands
-    if a.dtype is not b.dtype or a.dtype is DType.BOOL:
+    product = product_dtype(a.dtype, b.dtype)
+    if product is None:
         yield f"operands of type {a.dtype.value} and {b.dtype.value}"
-    if kind.fidelity is not Fidelity.HIFI4 and a.dtype is not DType.BF16:
+    if kind.fidelity is not Fidelity.HIFI4 and product is not DType.BF16:
         yield f"operands of type {a.dtype.value} with fidelity {kind.fidelity.value}, which is for bf16"
     if kind.annihilates and not a.dtype.is_float:
         yield f"operands of type {a.dtype.value}, of which every 0 annihilates anyway"
@@ -190,6 +191,8 @@ def _movement(
         yield "it takes one operand of the result's element type"
         return
     (operand,) = operands
+    if operand.dtype.is_block:
+        yield f"elements of {operand.dtype.value} share exponents with their neighbors, and are not moved apart"
     match kind:
         case Reshape():
             if operand.size != result.size:

@@ -92,8 +92,8 @@ def apply(op: ScalarOp, dtype: DType, args: Sequence[Array]) -> Array:
     """Return one step on arrays of the operands' types; the result has type `dtype`."""
     if op is ScalarOp.CAST:
         return cast(args[0], dtype)
-    wide = [widen(arg) for arg in args]
     with np.errstate(all="ignore"):
+        wide = [widen(arg) for arg in args]
         if op in TRANSCENDENTAL:
             exact = TRANSCENDENTAL[op](*(arg.astype(np.float64) for arg in wide))
             return cast(np.asarray(exact, np.float32), dtype)

@@ -2,8 +2,9 @@
 
 The last two axes of a tensor are cut into tiles; leading axes count whole matrices. A tensor of rank 0 or 1 is laid
 out as the matrix `[1, n]`. A tile is stored row-major (not in the four 16 x 16 faces of the silicon: the order of
-elements inside a tile changes no byte count and no cycle of the model). Elements of a tile outside the tensor are
-zero; everything that writes a tile keeps them so.
+elements inside a tile changes no byte count and no cycle of the model); a tile of a block float is laid out as
+`compiler.numerics.blocks` says. Elements of a tile outside the tensor are zero; everything that writes a tile keeps
+them so.
 """
 
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
+from compiler.numerics.blocks import BLOCK, pack_pages, unpack_pages
 from compiler.numerics.dtypes import DType
 
 TILE = 32
@@ -63,6 +65,8 @@ def _tile_dims(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def page_bytes(dtype: DType) -> int:
     """Bytes of one tile."""
+    if dtype.is_block:
+        return TILE * TILE // BLOCK + TILE * TILE * (dtype.magnitude_bits + 1) // 8
     return TILE * TILE * dtype.itemsize
 
 
@@ -74,7 +78,10 @@ def to_pages(array: NDArray[np.generic], dtype: DType) -> NDArray[np.uint8]:
     padded = np.zeros((prod(lead), tile_rows * TILE, tile_columns * TILE), dtype.numpy)
     padded[:, :rows, :columns] = array.reshape(prod(lead), rows, columns)
     split = padded.reshape(-1, tile_rows, TILE, tile_columns, TILE).transpose(0, 1, 3, 2, 4)
-    return np.ascontiguousarray(split).view(np.uint8).reshape(grid.pages, page_bytes(dtype))
+    tiles = np.ascontiguousarray(split)
+    if dtype.is_block:
+        return pack_pages(tiles.reshape(-1, TILE, TILE), dtype.magnitude_bits)
+    return tiles.view(np.uint8).reshape(grid.pages, page_bytes(dtype))
 
 
 def from_pages(pages: NDArray[np.uint8], shape: tuple[int, ...], dtype: DType) -> NDArray[np.generic]:
@@ -82,6 +89,11 @@ def from_pages(pages: NDArray[np.uint8], shape: tuple[int, ...], dtype: DType) -
     grid = TileGrid(shape)
     *lead, rows, columns = grid.matrix_shape
     *_, tile_rows, tile_columns = grid.dims
-    split = np.ascontiguousarray(pages).view(dtype.numpy).reshape(-1, tile_rows, tile_columns, TILE, TILE)
+    tiles = (
+        unpack_pages(pages, TILE, TILE, dtype.magnitude_bits)
+        if dtype.is_block
+        else np.ascontiguousarray(pages).view(dtype.numpy)
+    )
+    split = tiles.reshape(-1, tile_rows, tile_columns, TILE, TILE)
     padded = split.transpose(0, 1, 3, 2, 4).reshape(prod(lead), tile_rows * TILE, tile_columns * TILE)
     return np.ascontiguousarray(padded[:, :rows, :columns]).reshape(shape)

@@ -26,6 +26,7 @@ from compiler.ir.graph import (
 )
 from compiler.numerics import TILE, Expr, ExprBuilder, ScalarOp, TileGrid
 from compiler.numerics.expr import identity
+from compiler.numerics.fidelity import product_dtype
 from compiler.partition.hinting import nest_hint
 from compiler.partition.nest import (
     Access,
@@ -183,7 +184,8 @@ class _Tiler:
                 extents[letter] = dim
             operands.append(Access(view.storage, tuple(strides)))
         operands += [self.broadcast(self.views[i], op.type.shape, len(summed)) for i in op.inputs[2:]]
-        dtype = self.graph.ops[op.inputs[0]].type.dtype
+        dtype = product_dtype(*(self.graph.ops[value].type.dtype for value in op.inputs[:2]))
+        assert dtype is not None
         transposed = kind.a[-1] != inner, kind.b[-1] == inner
         body = ContractBody(dtype, *transposed, kind.epilogue, kind.fidelity, kind.annihilates)
         return self.emit(op, "contract", body, tuple(operands), tuple(extents[letter] for letter in summed))

@@ -24,11 +24,11 @@ _CHEAP_STEPS = 2
 class Fuse:
     """Join a map with its consumer, or with the reduction or contraction that produces its operand.
 
-    What is rounded to a block type stays an operation of its own. A map moves into a consuming map, body or epilogue when that is its only use and both run over the same elements;
+    A map moves into a consuming map, body or epilogue when that is its only use and both run over the same elements;
     a map of at most two cheap steps on one operand also moves into several consumers, and into one that repeats its
-    elements. A gate stays apart: a smaller operand whose zeros make a product unnecessary. A map that is the only use
-    of a reduction or contraction of its own shape becomes part of the epilogue; the operation keeps the span of what it
-    accumulates, and its `epilogue_span` is that of the map.
+    elements. A gate stays apart: a smaller operand whose zeros make a product unnecessary; so does what ends in a
+    rounding to blocks of floats. A map that is the only use of a reduction or contraction of its own shape becomes part
+    of the epilogue; the operation keeps the span of what it accumulates, and its `epilogue_span` is that of the map.
     Every expression keeps at most `max_operands` operands and `max_nodes` steps. Each step rounds as before (see
     `compiler.numerics.expr`), so no bit changes.
 
@@ -152,13 +152,23 @@ def _movable(op: Operation, shape: Shape, new: Rewriter) -> bool:
 
 def _is_gate(applied: Applied, gate: int, shape: Shape, new: Rewriter) -> bool:
     """True when `gate` is repeated along some axis and its zeros make an operand that needs a contraction unnecessary:
-    then its pages are worth having, since they can switch the contraction off at run time."""
-    if new.ops[gate].type.size >= prod(shape):
+    then its pages are worth having, since they can switch the contraction off at run time. What only asks whether
+    another value is zero leaves that to be the gate."""
+    kind = new.ops[gate].kind
+    if new.ops[gate].type.size >= prod(shape) or (isinstance(kind, Map) and _is_zero_test(kind.expr)):
         return False
     zeros = frozenset(number for number, value in enumerate(applied.inputs) if value == gate)
     used = needed(applied.expr, zeros) | zeros
     idle = [value for number, value in enumerate(applied.inputs) if number not in used]
     return any(value == ACCUMULATOR or _contracts(value, new) for value in idle)
+
+
+def _is_zero_test(expr: Expr) -> bool:
+    """True for `arg0 != 0` and conversions: zero where the operand is, and (but for rounding) only there."""
+    steps = [node for node in expr.nodes if node.op is not ScalarOp.ARG]
+    return expr.arg_count == 1 and all(
+        node.op in (ScalarOp.CAST, ScalarOp.NE) or (node.op is ScalarOp.CONST and node.value == 0) for node in steps
+    )
 
 
 def _contracts(value: int, new: Rewriter) -> bool:

@@ -4,10 +4,9 @@ from dataclasses import replace
 
 from compiler.ir import Contract, Map, Operation, Reshape, Slice, Transpose, cast_expr
 from compiler.ir.rules import letter_problems
-from compiler.numerics import DType
+from compiler.numerics.dtypes import fits
+from compiler.numerics.fidelity import product_dtype
 from compiler.passes.rewrite import Rewriter
-
-_WIDEN = cast_expr(DType.BF16, DType.F32)
 
 
 def reshape(op: Operation, new: Rewriter) -> int | None:
@@ -65,11 +64,22 @@ def absorb_transpose(op: Operation, new: Rewriter) -> int | None:
 
 
 def absorb_cast(op: Operation, new: Rewriter) -> int | None:
-    """Let a contraction of two bf16 tensors that were cast to f32 read them: the products are the same."""
-    sources = [new.ops[value] for value in op.inputs[:2]]
-    if not all(isinstance(source.kind, Map) and source.kind.expr == _WIDEN for source in sources):
-        return None
-    narrow = tuple(source.inputs[0] for source in sources)
-    if any(new.shape(value) != source.type.shape for value, source in zip(narrow, sources, strict=True)):
-        return None
-    return new.emit(op.kind, narrow + op.inputs[2:], op.type, op.span)
+    """Let a contraction read operands before a cast that keeps every value, where the products stay the same."""
+    wide = [new.ops[value].type.dtype for value in op.inputs[:2]]
+    narrow = [_before_cast(new.ops[value], new) for value in op.inputs[:2]]
+    for pair in ((narrow[0], narrow[1]), (narrow[0], op.inputs[1]), (op.inputs[0], narrow[1])):
+        if pair == op.inputs[:2]:
+            continue
+        product = product_dtype(*(new.ops[value].type.dtype for value in pair))
+        if product is not None and product.wide is wide[0].wide:
+            return new.emit(op.kind, pair + op.inputs[2:], op.type, op.span)
+    return None
+
+
+def _before_cast(op: Operation, new: Rewriter) -> int:
+    """What `op` casts without a loss, `op` itself if it does nothing of the kind."""
+    if not isinstance(op.kind, Map) or len(op.inputs) != 1:
+        return op.id
+    source = new.ops[op.inputs[0]]
+    plain = op.kind.expr == cast_expr(source.type.dtype, op.type.dtype) and fits(source.type.dtype, op.type.dtype)
+    return source.id if plain and source.type.shape == op.type.shape else op.id

@@ -13,10 +13,14 @@ from compiler.passes.rewrite import Rewriter
 def sink_reshape(op: Operation, new: Rewriter) -> int | None:
     """Turn a map of reshaped computed values into a reshaped map, if every operand can take the shape before."""
     assert isinstance(op.kind, Map)
+    if op.type.dtype.is_block:
+        return None
     operands = [new.ops[value] for value in op.inputs]
     computed = [source for source in operands if not _is_leaf(source, new)]
     if not all(isinstance(source.kind, Reshape) for source in computed):
         return None
+    if any(new.uses[source.id] > 1 and _adds_axes(source, new) for source in computed):
+        return None  # each user would get a reshape of its own
     shapes = {new.shape(source.inputs[0]) for source in computed}
     if len(shapes) != 1 or any(source.type.shape != op.type.shape for source in computed):
         return None
@@ -39,6 +43,10 @@ def hoist_reshape(op: Operation, new: Rewriter) -> int | None:
     return None if inputs is None else new.emit(source.kind, inputs, op.type, source.span)
 
 
+def _adds_axes(op: Operation, new: Rewriter) -> bool:
+    return len(op.type.shape) > len(new.shape(op.inputs[0]))
+
+
 def _is_leaf(op: Operation, new: Rewriter) -> bool:
     if isinstance(op.kind, Reshape):
         return _is_leaf(new.ops[op.inputs[0]], new)
@@ -46,7 +54,10 @@ def _is_leaf(op: Operation, new: Rewriter) -> bool:
 
 
 def _reshaped(values: tuple[int, ...], before: Shape, after: Shape, new: Rewriter) -> list[int] | None:
-    """Operands of a map over `before`, reshaped for the same map over `after`; None if that is not possible."""
+    """Operands of a map over `before`, reshaped for the same map over `after`; None if that is not possible
+    (elements that share exponents do not move)."""
+    if any(new.ops[v].type.dtype.is_block for v in values):
+        return None
     same = [extent for extent in before if extent != 1] == [extent for extent in after if extent != 1]
     if not same or any(new.shape(v) != before and new.ops[v].type.size != 1 for v in values):
         return None

@@ -8,6 +8,7 @@ import numpy as np
 
 from compiler.ir import Constant, Operation
 from compiler.numerics import DType, Expr, ExprBuilder, ScalarNode, ScalarOp
+from compiler.numerics.dtypes import fits
 from compiler.numerics.evaluate import Array, apply, constant
 from compiler.passes.rewrite import is_splat
 
@@ -16,7 +17,6 @@ ACCUMULATOR = -1
 
 _INVOLUTIONS = {ScalarOp.NEG, ScalarOp.NOT}
 _IDEMPOTENT = {ScalarOp.MIN, ScalarOp.MAX, ScalarOp.AND, ScalarOp.OR}
-_EXACT_CASTS = {(DType.BF16, DType.F32)} | {(DType.BOOL, target) for target in (DType.F32, DType.BF16, DType.I32)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +107,8 @@ def _replace(node: ScalarNode, nodes: Sequence[ScalarNode]) -> int | ScalarNode 
             return ScalarNode(ScalarOp.ABS, node.dtype, args[0].args)
         case ScalarOp.WHERE:
             return _where(node, args[0])
+        case ScalarOp.NE if node.args[0] == node.args[1] and not args[0].dtype.is_float:
+            return ScalarNode(ScalarOp.CONST, DType.BOOL, (), False)
         case op if op in _INVOLUTIONS and args[0].op is op:
             return args[0].args[0]
         case op if op in _IDEMPOTENT and node.args[0] == node.args[1]:
@@ -115,16 +117,18 @@ def _replace(node: ScalarNode, nodes: Sequence[ScalarNode]) -> int | ScalarNode 
 
 
 def _cast(node: ScalarNode, nodes: Sequence[ScalarNode]) -> int | ScalarNode | None:
-    """Skip a cast to the same type, and an inner cast that loses nothing."""
+    """Skip a cast to the same type, and an inner cast that loses nothing (an integer too large for another one wraps,
+    but saturates when it comes by way of a float)."""
     (arg,) = node.args
     if node.dtype is nodes[arg].dtype:
         return arg
     if nodes[arg].op is not ScalarOp.CAST:
         return None
     (source,) = nodes[arg].args
-    if (nodes[source].dtype, nodes[arg].dtype) not in _EXACT_CASTS:
+    first, middle = nodes[source].dtype, nodes[arg].dtype
+    if not fits(first, middle) or (first.is_integer and middle.is_float and node.dtype.is_integer):
         return None
-    return source if nodes[source].dtype is node.dtype else ScalarNode(ScalarOp.CAST, node.dtype, (source,))
+    return source if first is node.dtype else ScalarNode(ScalarOp.CAST, node.dtype, (source,))
 
 
 def _where(node: ScalarNode, condition: ScalarNode) -> int | None:
@@ -152,7 +156,7 @@ def _is_neutral(op: ScalarOp, constant: ScalarNode) -> bool:
         case ScalarOp.SUB:
             return value == 0 and copysign(1.0, value) > 0
         case ScalarOp.ADD:
-            return value == 0 and (constant.dtype is DType.I32 or copysign(1.0, value) < 0)
+            return value == 0 and (constant.dtype.is_integer or copysign(1.0, value) < 0)
         case ScalarOp.AND:
             return bool(value)
         case ScalarOp.OR:

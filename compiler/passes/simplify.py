@@ -33,8 +33,8 @@ class Simplify:
     - Maps: constants of equal elements move into the expression, expressions are simplified (see `scalars`), identity
       maps vanish, operands that are not used or repeated are dropped;
     - reshapes, transposes and slices that do nothing vanish, pairs merge, a transpose of unit axes is a reshape;
-    - a contraction reads a transposed operand in the order in which it lies, and bf16 operands that were only cast to
-      f32, in which it accumulates anyway, as they are;
+    - a contraction reads a transposed operand in the order in which it lies, and operands that were only cast,
+      without a loss, as they are, where the products stay the same;
     - windows take in reshapes and transposes around them, and windows before them (see `windows`);
     - reshapes that add or drop unit axes make way for maps (see `reshapes`).
 

@@ -8,7 +8,7 @@ from math import prod
 import numpy as np
 
 from compiler.numerics import DType, TileGrid
-from compiler.numerics.fidelity import Part
+from compiler.numerics.fidelity import Part, product_dtype
 from compiler.program.control import OutOfValuesError, run_code
 from compiler.program.image import CircularBuffer, Code, CoreProgram, DramPlace, Epoch, Image, Role, ShardPlace, Tensor
 from compiler.program.instructions import (
@@ -45,7 +45,6 @@ from compiler.program.instructions import (
 )
 from compiler.program.pages import Pages, Scope, span_of, stored_pages, values_of, variable_values, variables_named
 from compiler.program.syntax import format_instruction
-from compiler.target.check import MATMUL_DTYPES
 
 _MOVES = (Read, Gather, Write, Multicast, Barrier, SemInc)
 _COMPUTES = (Fill, Matmul, Map, Reduce, Pack)
@@ -352,14 +351,15 @@ class _Check:
             yield "an empty block"
             return
         yield from self.registers(at.dst, at.rows * at.columns)
-        if at.dtype not in MATMUL_DTYPES:
-            yield f"{at.dtype.value} is not multiplied"
+        sides = [self.program.buffers[cb].dtype for cb in (at.a, at.b) if 0 <= cb < len(self.program.buffers)]
+        if len(sides) == 2 and product_dtype(sides[0], sides[1]) is not at.dtype:
+            yield f"operands of {sides[0].value} and {sides[1].value} are not multiplied as {at.dtype.value}"
         if at.dtype is not DType.BF16 and (at.part_a, at.part_b) != (Part.WHOLE, Part.WHOLE):
             yield f"parts of {at.dtype.value} are not multiplied"
         left = _reach((at.rows, at.a_row), (at.inner, at.a_inner))
         right = _reach((at.inner, at.b_inner), (at.columns, at.b_column))
-        yield from self.page_of(at.a, at.a_offset, False, at.dtype, left)
-        yield from self.page_of(at.b, at.b_offset, False, at.dtype, right)
+        yield from self.page_of(at.a, at.a_offset, False, None, left)
+        yield from self.page_of(at.b, at.b_offset, False, None, right)
 
     def map(self, at: Map) -> Iterator[str]:
         if not 0 <= at.kernel < len(self.image.kernels):
@@ -376,8 +376,8 @@ class _Check:
                 yield from self.page_of(operand.cb, operand.offset, False, kind.dtype)
             else:
                 yield from self.registers(operand.index)
-                if kind.dtype is DType.BF16:
-                    yield f"register {operand.index} holds f32 or i32, not bf16"
+                if kind.dtype is not kind.dtype.wide:
+                    yield f"register {operand.index} holds f32, i32 or bool, not {kind.dtype.value}"
 
     def mask(self, mask: Mask) -> Iterator[str]:
         if min(mask.rows, mask.columns) < 1:

@@ -24,8 +24,12 @@ program walks over an irregular set of pages without an instruction for each. Ta
 
 Flags. Every page in a cb carries flags: `zero` (every element is +0 or -0), `finite` (no element is NaN or infinite)
 and `dead` (nobody will look at it; it reads as zero). `Pack` sees every element it writes and sets them; pages that
-come from DRAM carry none. A page that is flagged zero or dead travels as one header flit, between cores and in
-multicasts. The counts of pages never depend on flags.
+come from DRAM carry none, pages that a tensor does not store are flagged zero and finite. Flags travel with pages
+between cores. A page that is dead, or zero without a -0 (which a division tells from +0), travels as one header flit.
+The counts of pages never depend on flags. An image none of whose instructions looks at a flag keeps none.
+
+Registers are flagged zero or dead too. A dead register reads as zero; packing it costs `flag_check` and makes the page
+dead, or, with `accumulate`, leaves the page as it is.
 
 Compute. Destination registers (`dst`) hold 32-bit tiles: f32, or i32 (bools as 0 and 1). `Matmul`, `Map`, `Reduce` and
 `Fill` write registers; only `Pack` writes L1.
@@ -232,13 +236,15 @@ class Matmul:
 
     Tile `(i, k)` of the left block is page `a_offset + i * a_row + k * a_inner` of cb `a`; tile `(k, j)` of the right
     block is page `b_offset + k * b_inner + j * b_column` of cb `b`. With `transpose_a`, `transpose_b` each tile is
-    transposed as it is unpacked. `dtype` is that of both cbs; bf16 and f32 accumulate in f32, in the order of `k` from
-    tile to tile and of the elements inside a tile, i32 wraps. Of bf16 operands only `part_a` of the left and
-    `part_b` of the right one are multiplied, see `compiler.numerics.fidelity`.
+    transposed as it is unpacked. `dtype` is what the types of both cbs are multiplied as (see
+    `compiler.numerics.fidelity`); floats accumulate in f32, in the order of `k` from tile to tile and of the elements
+    inside a tile, integers in i32, which wraps. Where it is bf16, only `part_a` of the left and `part_b` of the right
+    operand are multiplied.
 
     Tiles flagged dead contribute nothing; a register to which only dead tiles were added since its `Fill` is dead.
     With `skip_a`, the products of a left tile flagged zero are left out where the right tile is finite, by its flag or
-    because its cb is (`CircularBuffer.finite`); likewise `skip_b`. Each flag that is looked at costs `flag_check`.
+    because its cb is (`CircularBuffer.finite`); likewise `skip_b`. It looks at each tile of a block once, if at all (`costs.flags_looked_at`), and each look costs
+    `flag_check`; a dead tile that nobody asks about costs one too. What is left costs `costs.live_matmul_cost`.
     With `annihilates` a product of elements of which one is 0 is 0, whatever the other is: no flag `finite` is needed.
     """
 
@@ -285,7 +291,8 @@ class Map:
     """Evaluate kernel `kernel` on `operands`, element by element, into register `dst` (which may be an operand).
 
     Where an operand listed in `zeros` is flagged zero, the result is zero (the compiler has proved it) and is not
-    evaluated. With `dead` a dead operand makes the result dead, otherwise it reads as zero. A flag costs `flag_check`.
+    evaluated. With `dead` a dead operand makes the result dead, otherwise it reads as zero. A look at the flags of an
+    operand, of those in `zeros` or with `dead` of all, costs `flag_check`.
     """
 
     kernel: int

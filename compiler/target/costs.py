@@ -61,6 +61,39 @@ def matmul_cost(
     )
 
 
+def flag_cost(machine: Machine, looks: int) -> ComputeCost:
+    """Looks at the flags of `looks` pages or registers: the unpacker has them, for it runs ahead of math."""
+    return ComputeCost(unpack=looks * machine.core.flag_check)
+
+
+def flags_looked_at(skip_left: bool, skip_right: bool, finite_left: bool, finite_right: bool) -> tuple[bool, bool]:
+    """Whether `Matmul` looks at the flags of its left tiles, and of its right ones, given what it may skip and of which
+    sides it is known without a flag that they are finite. It looks at each tile of its blocks once."""
+    return skip_left or (skip_right and not finite_left), skip_right or (skip_left and not finite_right)
+
+
+@dataclass(frozen=True, slots=True)
+class LiveProducts:
+    """What is left of a `Matmul`: `products` tile products after `looks` at flags. `kept` tiles stay in a source
+    register while others stream past, of the left operand if it has no more rows than the right one has columns."""
+
+    products: int
+    kept: int
+    looks: int
+    left_kept: bool
+
+
+def live_matmul_cost(
+    machine: Machine, left: DType, right: DType, live: LiveProducts, phases: int | None = None
+) -> ComputeCost:
+    """`Matmul` of tiles of these types of which only some products are left."""
+    kept, streamed = (left, right) if live.left_kept else (right, left)
+    nbytes = live.kept * page_bytes(kept) + live.products * page_bytes(streamed)
+    cycles = max(live.products * product_cycles(machine, left, right, phases), machine.compute.instruction)
+    unpacked = ComputeCost(unpack=_transfer(nbytes, machine.compute.unpack_bytes), math=cycles if live.products else 0)
+    return unpacked + flag_cost(machine, live.looks)
+
+
 def product_cycles(machine: Machine, left: DType, right: DType, phases: int | None = None) -> int:
     """Cycles of the product of two tiles."""
     dtype = product_dtype(left, right)

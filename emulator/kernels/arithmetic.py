@@ -1,13 +1,12 @@
-"""Scalar operations on lanes, with the rounding and the corner cases that `compiler.numerics.expr` fixes.
-
-Lanes hold f32 for f32 and bf16 values (a bf16 value is an f32 that bf16 represents), i32, and i1 for bool.
-"""
+"""Scalar operations on lanes, with the rounding and the corner cases that `compiler.numerics.expr` fixes."""
 
 from collections.abc import Callable, Mapping
 from math import nan
 
 from compiler.numerics import DType, ScalarNode, ScalarOp
+from compiler.numerics.dtypes import fits, integer_range
 from emulator.kernels import functions
+from emulator.kernels.formats import narrow
 from emulator.kernels.lanes import F32, F64, I1, I32, Lanes, Value, f32, f64, i32, splat, vector
 
 INT_MIN = -(2**31)
@@ -28,7 +27,7 @@ NEVER_ROUNDED = frozenset(
         *(ScalarOp.FLOOR, ScalarOp.CEIL, ScalarOp.ROUND, ScalarOp.WHERE),
     }
 )
-"""Operations whose result bf16 represents whenever it represents the operands."""
+"""Operations whose result a float type represents whenever it represents the operands."""
 
 
 def apply(v: Lanes, node: ScalarNode, args: list[Value], types: list[DType]) -> Value:
@@ -39,15 +38,13 @@ def apply(v: Lanes, node: ScalarNode, args: list[Value], types: list[DType]) -> 
         return _compare(v, node.op, args, types[0])
     if node.op in functions.UNARY:
         result = functions.UNARY[node.op](v, args[0])
-    elif types[-1] is DType.I32:
+    elif types[-1].is_integer:
         result = _INTEGER[node.op](v, *args)
     elif types[-1] is DType.BOOL:
         result = _LOGIC[node.op](v, *args)
     else:
         result = _FLOAT[node.op](v, *args)
-    if node.dtype is DType.BF16 and node.op not in NEVER_ROUNDED:
-        return v.round_to_bf16(result)
-    return result
+    return result if node.dtype.is_float and node.op in NEVER_ROUNDED else narrow(v, result, node.dtype)
 
 
 def _compare(v: Lanes, op: ScalarOp, args: list[Value], dtype: DType) -> Value:
@@ -58,37 +55,41 @@ def _compare(v: Lanes, op: ScalarOp, args: list[Value], dtype: DType) -> Value:
 
 
 def cast(v: Lanes, x: Value, source: DType, target: DType) -> Value:
-    """Convert between element types as `round_to` does; i32 goes to bf16 through f32."""
+    """Convert between element types as `round_to` does, integers going to floats through f32.
+
+    A cast to a block type, always the last step, is left to the packing of the result.
+    """
     b = v.b
     if target is DType.BOOL:
         return _truth(v, x, source)
-    if target is DType.I32:
-        return _to_integer(v, x, source)
-    if source is DType.I32:
+    if target.is_integer:
+        x = _to_integer(v, x, source, target)
+    elif source.is_integer:
         x = b.sitofp(x, vector(F32))
     elif source is DType.BOOL:
-        return b.uitofp(x, vector(F32))
-    rounds = target is DType.BF16 and source is not DType.BF16
-    return v.round_to_bf16(x) if rounds else x
+        x = b.uitofp(x, vector(F32))
+    return x if fits(source, target) else narrow(v, x, target)
 
 
 def _truth(v: Lanes, x: Value, source: DType) -> Value:
     if source is DType.BOOL:
         return x
-    if source is DType.I32:
+    if source.is_integer:
         return v.b.icmp_signed("!=", x, i32(0))
     return v.b.fcmp_unordered("!=", x, f32(0.0))
 
 
-def _to_integer(v: Lanes, x: Value, source: DType) -> Value:
+def _to_integer(v: Lanes, x: Value, source: DType, target: DType) -> Value:
+    """i32 lanes; floats saturate at the ends of the range of `target`."""
     b = v.b
-    if source is DType.I32:
+    if source.is_integer:
         return x
     if source is DType.BOOL:
         return b.zext(x, vector(I32))
     wide = b.fpext(b.select(v.is_nan(x), f32(0.0), x), vector(F64))
-    wide = b.select(b.fcmp_ordered("<", wide, f64(float(INT_MIN))), f64(float(INT_MIN)), wide)
-    wide = b.select(b.fcmp_ordered(">", wide, f64(float(INT_MAX))), f64(float(INT_MAX)), wide)
+    least, greatest = (f64(float(end)) for end in integer_range(target))
+    wide = b.select(b.fcmp_ordered("<", wide, least), least, wide)
+    wide = b.select(b.fcmp_ordered(">", wide, greatest), greatest, wide)
     return b.fptosi(wide, vector(I32))
 
 
@@ -196,6 +197,6 @@ def constant(node: ScalarNode) -> Value:
     """The lanes of a `CONST` node."""
     if node.dtype is DType.BOOL:
         return splat(I1, int(bool(node.value)))
-    if node.dtype is DType.I32:
+    if node.dtype.is_integer:
         return i32(int(node.value))
     return f32(float(node.value))

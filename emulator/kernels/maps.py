@@ -2,48 +2,24 @@
 
 from llvmlite import ir
 
-from compiler.numerics import TILE, DType, ScalarOp
+from compiler.numerics import TILE, ScalarOp
 from compiler.program.image import Operand, Spread
 from emulator.kernels import arithmetic
+from emulator.kernels.formats import load_column, load_row
 from emulator.kernels.lanes import (
-    F32,
     I1,
-    I8,
-    I16,
     I32,
     I64,
     LANES,
     Lanes,
     Value,
     counted,
-    i32,
     kernel_function,
-    load,
     pointer_argument,
-    splat,
     store,
     vector,
 )
 from emulator.kernels.requests import MapKernel
-
-_STORED = {DType.F32: F32, DType.BF16: I16, DType.I32: I32, DType.BOOL: I8}
-
-
-def stored_type(dtype: DType, in_register: bool) -> ir.Type:
-    """How an element lies in a page, or in a register."""
-    if in_register:
-        return F32 if dtype.is_float else I32
-    return _STORED[dtype]
-
-
-def from_stored(v: Lanes, x: Value, dtype: DType, in_register: bool) -> Value:
-    """Loaded lanes as the lanes that `arithmetic` works on."""
-    b = v.b
-    if dtype is DType.BOOL:
-        return b.icmp_unsigned("!=", x, splat(x.type.element, 0))
-    if dtype is DType.BF16 and not in_register:
-        return v.bits(b.shl(b.zext(x, vector(I32)), i32(16)), F32)
-    return x
 
 
 def to_register(v: Lanes, x: Value) -> Value:
@@ -72,28 +48,12 @@ def emit_map(module: ir.Module, name: str, request: MapKernel) -> None:
 
 def _operand(v: Lanes, base: Value, operand: Operand, in_register: bool, row: Value, group: int) -> Value:
     b = v.b
-    element = stored_type(operand.dtype, in_register)
-    if operand.spread is Spread.SCALAR:
-        lanes = v.broadcast(load(b, element, base, element, I64(0)))
-    elif operand.spread is Spread.COLUMN:
-        lanes = v.broadcast(load(b, element, base, element, b.mul(row, I64(TILE))))
-    elif operand.spread is Spread.ROW:
-        lanes = load(b, vector(element), base, element, I64(group * LANES))
-    elif operand.spread is Spread.TRANSPOSE:
-        lanes = transposed(v, base, element, row, group)
-    else:
-        lanes = load(b, vector(element), base, element, b.add(b.mul(row, I64(TILE)), I64(group * LANES)))
-    return from_stored(v, lanes, operand.dtype, in_register)
-
-
-def transposed(v: Lanes, base: Value, element: ir.Type, row: Value, group: int) -> Value:
-    """Lanes of column `row`, collected one by one."""
-    b = v.b
-    lanes: Value = ir.Constant(vector(element), ir.Undefined)
-    for lane in range(LANES):
-        index = b.add(row, I64((group * LANES + lane) * TILE))
-        lanes = b.insert_element(lanes, load(b, element, base, element, index), I32(lane))
-    return lanes
+    load_lanes = load_column if operand.spread is Spread.TRANSPOSE else load_row
+    repeats_row = operand.spread in (Spread.ROW, Spread.SCALAR)
+    repeats_column = operand.spread in (Spread.COLUMN, Spread.SCALAR)
+    row, group = I64(0) if repeats_row else row, 0 if repeats_column else group
+    lanes = load_lanes(v, base, operand.dtype, in_register, row, group)
+    return v.broadcast(b.extract_element(lanes, I32(0))) if repeats_column else lanes
 
 
 def _evaluate(v: Lanes, request: MapKernel, operands: list[Value]) -> Value:

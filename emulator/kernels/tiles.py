@@ -9,9 +9,9 @@ from compiler.numerics import TILE, DType
 from compiler.numerics.fidelity import Part
 from compiler.program.instructions import Combine, ReduceAxis
 from emulator.kernels import arithmetic
+from emulator.kernels.formats import load_column, load_row, store_row, stored_type
 from emulator.kernels.lanes import (
     F32,
-    I8,
     I16,
     I32,
     I64,
@@ -29,7 +29,6 @@ from emulator.kernels.lanes import (
     store,
     vector,
 )
-from emulator.kernels.maps import from_stored, stored_type, transposed
 from emulator.kernels.requests import MatmulKernel, PackKernel, ReduceKernel, UnpackKernel
 
 GROUPS = TILE // LANES
@@ -44,16 +43,12 @@ def emit_unpack(module: ir.Module, name: str, request: UnpackKernel) -> None:
     builder, arguments = kernel_function(module, name)
     v = Lanes(builder)
     target, page = pointer_argument(builder, arguments, 0), pointer_argument(builder, arguments, 1)
-    element = stored_type(request.dtype, False)
+    load_lanes = load_column if request.transpose else load_row
     with counted(builder, TILE, "row") as row:
         for group in range(GROUPS):
-            place = _place(builder, row, group)
-            if request.transpose:
-                lanes = transposed(v, page, element, row, group)
-            else:
-                lanes = load(builder, vector(element), page, element, place)
-            unpacked = from_stored(v, lanes, request.dtype, False)
-            store(builder, _part(v, unpacked, request.part, request.low_bits), target, I32, place)
+            unpacked = load_lanes(v, page, request.dtype, False, row, group)
+            part = _part(v, unpacked, request.part, request.low_bits)
+            store(builder, part, target, I32, _place(builder, row, group))
     builder.ret_void()
 
 
@@ -170,20 +165,17 @@ def emit_pack(module: ir.Module, name: str, request: PackKernel) -> None:
     v = Lanes(builder)
     page, register = pointer_argument(builder, arguments, 0), pointer_argument(builder, arguments, 1)
     rows, columns = argument(builder, arguments, 2), argument(builder, arguments, 3)
-    source = stored_type(request.dtype, True)
-    target = stored_type(request.dtype, False)
+    element = stored_type(request.dtype, True)
     with counted(builder, TILE, "row") as row:
         inside_rows = builder.icmp_signed("<", row, rows)
         for group in range(GROUPS):
             place = _place(builder, row, group)
-            lanes = load(builder, vector(source), register, source, place)
+            lanes = load(builder, vector(element), register, element, place)
             if request.accumulate:
-                held = load(builder, vector(source), page, source, place)
-                lanes = builder.fadd(held, lanes) if source == F32 else builder.add(held, lanes)
-            inside = _inside(v, columns, group)
-            inside = builder.select(inside_rows, inside, splat(ir.IntType(1), 0))
-            stored = _to_stored(v, lanes, request.dtype)
-            store(builder, builder.select(inside, stored, splat(target, 0)), page, target, place)
+                held = load(builder, vector(element), page, element, place)
+                lanes = builder.fadd(held, lanes) if element == F32 else builder.add(held, lanes)
+            inside = builder.select(inside_rows, _inside(v, columns, group), splat(ir.IntType(1), 0))
+            store_row(v, builder.select(inside, lanes, splat(element, 0)), page, request.dtype, row, group)
     builder.ret_void()
 
 
@@ -191,16 +183,6 @@ def _inside(v: Lanes, columns: Value, group: int) -> Value:
     """Which lanes of a group lie in columns below `columns`."""
     lanes = ir.Constant(vector(I32), [group * LANES + lane for lane in range(LANES)])
     return v.b.icmp_signed("<", lanes, v.broadcast(v.b.trunc(columns, I32)))
-
-
-def _to_stored(v: Lanes, lanes: Value, dtype: DType) -> Value:
-    b = v.b
-    if dtype is DType.BF16:
-        rounded = v.bits(v.round_to_bf16(lanes), I32)
-        return b.trunc(b.lshr(rounded, i32(16)), vector(I16))
-    if dtype is DType.BOOL:
-        return b.zext(b.icmp_signed("!=", lanes, i32(0)), vector(I8))
-    return lanes
 
 
 def _combiner(combine: Combine, dtype: DType) -> Callable[[Lanes, Value, Value], Value]:

@@ -9,15 +9,15 @@ from time import perf_counter
 import numpy as np
 
 from compiler.ir import TensorGraph
-from compiler.numerics import DType
 from compiler.program.image import Image, Role
 from emulator import RunResult
 from emulator.faults import Fault
 from runtime.cli.cache import kernel_cache
 from runtime.cli.exit_codes import ExitCode
 from runtime.cli.feeding import feed, pairs
-from runtime.cli.program import Program, open_program, show_warnings
+from runtime.cli.program import Program, compile_source, open_program, show_warnings
 from runtime.cli.progress import Progress
+from runtime.cli.pruning import NOT_PRUNED, Compared, pruning_document, pruning_tables
 from runtime.cli.summary import (
     check_document,
     check_table,
@@ -30,6 +30,7 @@ from runtime.cli.terminal import Terminal
 from runtime.errors import bad_input, did_you_mean
 from runtime.feed import Array
 from runtime.files import replacing
+from runtime.pruning import same_values, work
 from runtime.reference import Comparison, compare, evaluate_with_bounds
 from runtime.report import report
 from runtime.runfile import RunFile, write_run
@@ -51,16 +52,19 @@ def run(arguments: Namespace, terminal: Terminal) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A run that came to its end; `comparisons` is empty unless `--check` asked for them."""
+    """A run that came to its end; `comparisons` is empty unless `--check` asked for them, `compared` is None unless
+    `--compare-unpruned` did."""
 
     program: Program
     result: RunResult
     seconds: float
     comparisons: Mapping[str, Comparison]
+    compared: Compared | None
 
     @property
     def good(self) -> bool:
-        return all(each.ok for each in self.comparisons.values())
+        same = self.compared is None or self.compared.same
+        return same and all(each.ok for each in self.comparisons.values())
 
 
 def _run(arguments: Namespace, progress: Progress) -> Done:
@@ -78,11 +82,29 @@ def _run(arguments: Namespace, progress: Progress) -> Done:
     if arguments.profile is not None:
         graph = program.record(arguments.seed)
         write_run(Path(arguments.profile), RunFile(program.image, Run(result.profile, result.recording), graph))
+    compared = _compared(arguments, program, fed, result, progress) if arguments.compare_unpruned else None
     comparisons: Mapping[str, Comparison] = {}
     if program.graph is not None and arguments.check:
         progress.stage("comparing with the reference")
         comparisons = check(program.graph, fed, result.outputs)
-    return Done(program, result, seconds, comparisons)
+    return Done(program, result, seconds, comparisons, compared)
+
+
+def _compared(
+    arguments: Namespace, program: Program, fed: Mapping[str, Array], result: RunResult, progress: Progress
+) -> Compared:
+    """Compile the program without pruning, and run it on the same arrays."""
+    unpruned = compile_source(Namespace(**vars(arguments) | NOT_PRUNED), progress)
+    progress.stage(f"running {program.image.name} without pruning")
+    session = Session.from_image(unpruned.image, kernel_cache())
+    for name, array in fed.items():
+        session.feed(name, array)
+    other = session.run()
+    return Compared(
+        work(unpruned.image, other.profile),
+        work(program.image, result.profile),
+        same=same_values(result.outputs, other.outputs),
+    )
 
 
 def check(graph: TensorGraph, fed: Mapping[str, Array], outputs: Mapping[str, Array]) -> dict[str, Comparison]:
@@ -95,6 +117,7 @@ def _print(done: Done, terminal: Terminal) -> None:
     program, result, comparisons = done.program, done.result, done.comparisons
     figures = report(program.image, result.profile)
     tables = [outputs_table(result.outputs), *report_tables(figures)]
+    tables += pruning_tables(program.planned, result.profile, done.compared)
     if comparisons:
         tables.append(check_table(comparisons))
     for table in tables:
@@ -110,6 +133,7 @@ def _print(done: Done, terminal: Terminal) -> None:
             "emulate_seconds": done.seconds,
             "outputs": outputs_document(result.outputs),
             "profile": report_document(figures),
+            "pruned": pruning_document(program.planned, result.profile, done.compared),
             "check": check_document(comparisons) if comparisons else None,
         }
     )
@@ -127,6 +151,6 @@ def _targets(image: Image, settings: list[str]) -> dict[str, Path]:
 
 
 def _write(path: Path, array: Array) -> None:
-    """Write an output as `.npy`; bf16, for which the format has no name, as float32 with the same values."""
+    """Write an output as `.npy`; a type for which the format has no name, as float32 with the same values."""
     with replacing(path) as file:
-        np.save(file, array.astype(np.float32) if array.dtype == DType.BF16.numpy else array)
+        np.save(file, array if array.dtype.isbuiltin == 1 else array.astype(np.float32))

@@ -49,7 +49,8 @@ def _sum(axes: tuple[int, ...], x: Enclosure, value: Array) -> Enclosure:
         low, high = (np.sum(end, axis=axes, keepdims=True) for end in (x.low, x.high))
         size = np.sum(np.maximum(np.abs(x.low), np.abs(x.high)), axis=axes, keepdims=True)
         error = _sum_error(size, x.value.size // value.size, np.all(_is_whole(x), axis=axes, keepdims=True))
-        known = _all_exact(x, axes) & ((error == 0) | ~np.isfinite(low))
+        finite = np.sum(_finite_part(x.value), axis=axes, keepdims=True)
+        known = _all_exact(x, axes) & ((error == 0) | _surely_infinite(low, finite))
         return enclose(value, low - error, high + error, _dtype(value), known)
 
 
@@ -102,8 +103,26 @@ def enclose_contract(kind: Contract, a: Enclosure, b: Enclosure) -> Enclosure:
         exactly = value.dtype == np.int32
         whole = np.asarray(np.all(_is_whole(a)) & np.all(_is_whole(b)))
         error = np.zeros(()) if exactly else _sum_error(size, terms, whole)
-        known = np.asarray(same) & ((error == 0) | ~np.isfinite(centre))
+        finite = size
+        if not np.isfinite(centre).all():
+            finite = product_sum(kind, _finite_part(a.value), _finite_part(b.value))
+        known = np.asarray(same) & ((error == 0) | _surely_infinite(centre, finite))
         return enclose(value, centre - spread - error, centre + spread + error, _dtype(value), known)
+
+
+def _finite_part(values: Array) -> Array:
+    """The absolute values, of what is not finite 0."""
+    wide = values.astype(np.float64)
+    return np.where(np.isfinite(wide), np.abs(wide), 0.0)
+
+
+def _surely_infinite(total: Array, finite: Array) -> Array:
+    """True for a sum that is NaN or infinite in any order of its terms.
+
+    `finite` is the sum of the absolute values of those that are finite: if it may overflow, it can meet an infinity of
+    the other sign.
+    """
+    return np.isnan(total) | (np.isinf(total) & (2 * finite <= _LARGEST))
 
 
 def _part(x: Enclosure, part: Part, low_bits: int) -> Enclosure:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from compiler.numerics import DType, Expr, ScalarOp
+from compiler.numerics.blocks import exponents_of, join, split
+from compiler.numerics.dtypes import INTEGERS, integer_range
 from compiler.numerics.evaluate import TRANSCENDENTAL, Array, apply, cast, constant
 from runtime.reference.ranges import RANGES, Range
 
@@ -22,7 +24,9 @@ ULPS = 5.0
 TINY = 2.0**-126
 """The smallest normal f32; a device may flush an approximated result below it."""
 
-_EXTREMES = {DType.I32: (-(2.0**31), 2.0**31 - 1), DType.BOOL: (0.0, 1.0)}
+_EXTREMES = {DType.BOOL: (0.0, 1.0)} | {
+    dtype: (float(least), float(greatest)) for dtype in INTEGERS for least, greatest in [integer_range(dtype)]
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +102,41 @@ def _step(op: ScalarOp, dtype: DType, args: Sequence[Enclosure]) -> Enclosure:
         return _approximate(op, dtype, value, args)
     if all(arg.all_exact for arg in args):
         return exact(value)
+    if dtype.is_block:
+        return _blocks(value, args[0], dtype.magnitude_bits)
     low, high = _range(op, dtype, args)
     is_exact = (
         _picked_exact(args) if op is ScalarOp.WHERE else np.logical_and.reduce([a.is_exact for a in _level(args)])
     )
     return enclose(value, low, high, dtype, is_exact)
+
+
+def _blocks(value: Array, x: Enclosure, bits: int) -> Enclosure:
+    """Round to blocks whose exponent may depend on what is not known: then every element may be a whole step off."""
+    wide, low, high = (split(part.astype(np.float32).astype(np.float64)) for part in (value, x.low, x.high))
+    size = np.maximum(np.abs(low), np.abs(high))
+    crosses = (low <= 0) & (high >= 0)
+    least = np.where(crosses, 0.0, np.minimum(np.abs(low), np.abs(high)))
+    with np.errstate(all="ignore"):
+        exponents = [exponents_of(part.astype(np.float32))[..., None] for part in (least, size)]
+        step = np.ldexp(1.0, exponents[1] - 126 - bits)
+        slack = np.where(exponents[0] == exponents[1], 0.0, step)
+        ends = [_round_with(end, exponents[1], bits) for end in (low, high)]
+        unsure = slack > 0
+        low = np.where(unsure, low - slack, ends[0])
+        high = np.where(unsure, high + slack, ends[1])
+    lost = ~np.all(np.isfinite(split(x.low)) & np.isfinite(split(x.high)), axis=-1, keepdims=True)
+    known = np.all(split(x.is_exact), axis=-1, keepdims=True)
+    low = np.where(known, wide, np.where(lost, -np.inf, low))
+    high = np.where(known, wide, np.where(lost, np.inf, high))
+    return Enclosure(value, join(low, value.shape), join(high, value.shape))
+
+
+def _round_with(ends: Array, exponents: Array, bits: int) -> Array:
+    """The float64 `ends` rounded with known exponents, as `compiler.numerics.blocks` does."""
+    steps = np.ldexp(1.0, exponents - 126 - bits)
+    top = (1 << bits) - 1
+    return np.asarray(np.clip(np.rint(ends / steps), -top, top) * steps)
 
 
 def _range(op: ScalarOp, dtype: DType, args: Sequence[Enclosure]) -> Range:

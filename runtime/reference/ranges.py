@@ -62,7 +62,7 @@ def _mulz(x: Sequence[Range], _: DType) -> Range:
 
 def _div(x: Sequence[Range], dtype: DType) -> Range:
     low, high = _nan_where(_holds_zero(x[1]), _corners(np.divide, x[0], x[1]))
-    return (np.floor(low), np.floor(high)) if dtype is DType.I32 else (low, high)
+    return (np.floor(low), np.floor(high)) if dtype.is_integer else (low, high)
 
 
 def _mod(x: Sequence[Range], _: DType) -> Range:
@@ -132,9 +132,11 @@ def _not(x: Range) -> Range:
 
 def _cast(x: Sequence[Range], dtype: DType) -> Range:
     ((low, high),) = x
-    if dtype is DType.I32:
+    if dtype is DType.I32:  # of narrower ones only what fits is known: integers wrap, floats saturate
         ends = [np.clip(np.nan_to_num(np.trunc(end), nan=np.nan), -(2.0**31), 2.0**31 - 1) for end in (low, high)]
         return ends[0], ends[1]
+    if dtype.is_integer:
+        return np.trunc(low), np.trunc(high)
     if dtype is DType.BOOL:
         return _not(_equal([x[0], (np.zeros(()), np.zeros(()))]))
     return low, high

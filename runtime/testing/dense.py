@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from compiler.ir import GraphBuilder, ReduceKind, TensorGraph, TensorType
 from compiler.numerics import DType, Expr, ExprBuilder, ScalarOp
-from compiler.numerics.fidelity import Fidelity
+from compiler.numerics.fidelity import Fidelity, product_dtype
 from runtime.testing.strategies import Draw
 
 EXTENTS = (32, 64, 96, 40, 128, 160, 224, 65, 1)
-FLOATS = (DType.BF16, DType.F32)
+FLOATS = (DType.BF16, DType.F32, DType.F16)
 
 
 @st.composite
@@ -37,14 +37,16 @@ def _letters(builder: GraphBuilder, value: int) -> str:
 
 
 def _product(draw: Draw, builder: GraphBuilder, value: int, layer: int) -> int:
-    """Multiply by a weight, shared by the heads or one for each, transposed or not; add a bias."""
+    """Multiply by a weight, shared by the heads or one for each, transposed or not, perhaps of a narrower type; add a
+    bias."""
     shape, dtype = builder.type(value).shape, builder.type(value).dtype
     width = draw(st.sampled_from(EXTENTS))
     head = _letters(builder, value)
     per_head = head if draw(st.booleans()) else ""
     turned = draw(st.booleans())
     extents = (width, shape[-1]) if turned else (shape[-1], width)
-    weight = builder.weight(f"w{layer}", TensorType((*shape[: len(per_head)], *extents), dtype))
+    stored = dtype if draw(st.booleans()) else draw(st.sampled_from([d for d in DType if product_dtype(dtype, d)]))
+    weight = builder.weight(f"w{layer}", TensorType((*shape[: len(per_head)], *extents), stored))
     letters = f"{head}mk", per_head + ("nk" if turned else "kn"), f"{head}mn"
     fidelity = draw(st.sampled_from(Fidelity)) if dtype is DType.BF16 else Fidelity.HIFI4
     out = builder.contract(*letters, value, weight, fidelity=fidelity)

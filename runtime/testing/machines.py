@@ -5,8 +5,9 @@ from typing import TypeVar
 from hypothesis import strategies as st
 
 from compiler.numerics import DType, ScalarOp
+from compiler.numerics.fidelity import MATMUL_DTYPES
 from compiler.target import ComputeTiming, Coord, CoreTiming, Dram, Fact, Machine, Noc, NocTiming, SiteKind, Topology
-from compiler.target.check import MATMUL_DTYPES, UNTIMED
+from compiler.target.check import UNTIMED
 
 _Key = TypeVar("_Key", DType, ScalarOp)
 Plan = tuple[tuple[SiteKind, ...], ...]

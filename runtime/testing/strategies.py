@@ -18,13 +18,14 @@ from compiler.numerics import DType, Expr, ExprBuilder, ScalarOp
 from compiler.numerics.dtypes import round_to
 from compiler.numerics.evaluate import TRANSCENDENTAL, Array
 from compiler.numerics.expr_check import accepted, result_dtype
+from compiler.numerics.fidelity import product_dtype
 
 T = TypeVar("T")
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 
 EXTENTS = (1, 2, 3, 4, 7, 31, 32, 33, 64)
 RANKS = (2, 1, 3, 2, 0)
-DTYPES = (DType.BF16, DType.F32, DType.I32, DType.F32, DType.BF16, DType.BOOL)
+DTYPES = (DType.BF16, DType.F32, DType.I32, DType.F32, DType.BF16, DType.BOOL, *DType)
 MAX_ELEMENTS = 1 << 13
 MAX_STEPS = 12
 
@@ -49,7 +50,8 @@ def graphs(draw: Draw, *, approximate: bool = True, max_steps: int = MAX_STEPS) 
 
 
 def tensors_for(graph: TensorGraph, seed: int, *, whole: bool) -> dict[str, Array]:
-    """A value for every input and weight: whole numbers of at most 3, or normal deviates; i32 is small, bool fair."""
+    """A value for every input and weight: whole numbers of at most 3, or normal deviates; integers are small, bools
+    fair."""
     generator = np.random.default_rng(seed)
     leaves = [op for op in graph.ops if isinstance(op.kind, Fed)]
     return {op.kind.name: random_tensor(generator, op.type, whole=whole) for op in leaves}  # type: ignore[union-attr]
@@ -58,8 +60,9 @@ def tensors_for(graph: TensorGraph, seed: int, *, whole: bool) -> dict[str, Arra
 def random_tensor(generator: np.random.Generator, type: TensorType, *, whole: bool) -> Array:
     if type.dtype is DType.BOOL:
         return generator.integers(0, 2, type.shape).astype(np.bool_)
-    if whole or type.dtype is DType.I32:
-        return generator.integers(-3, 4, type.shape).astype(type.dtype.numpy)
+    if whole or type.dtype.is_integer:
+        least = -3 if type.dtype.reach.signed else 0
+        return np.asarray(round_to(generator.integers(least, 4, type.shape), type.dtype))
     return np.asarray(round_to(generator.standard_normal(type.shape), type.dtype))
 
 
@@ -109,6 +112,8 @@ class _Author:
 
     def applicable(self, x: int) -> list[Callable[[int], int]]:
         type = self.builder.type(x)
+        if type.dtype.is_block:
+            return [self.cast, *([self.contract] if len(type.shape) >= 2 else [])]
         moves: list[Callable[[int], int]] = [
             self.unary,
             self.binary,
@@ -180,7 +185,8 @@ class _Author:
         extent = dict(zip(a, type.shape, strict=True)) | {"n": self.pick(EXTENTS[:7])}
         b = "".join(c for c in lead if roles[c] != "left") + self.pick(("kn", "nk"))
         out = "".join(c for c in lead if roles[c] != "summed") + "mn"
-        other = self.leaf(TensorType(tuple(extent[c] for c in b), type.dtype))
+        types = [dtype for dtype in DType if product_dtype(type.dtype, dtype) is not None]
+        other = self.leaf(TensorType(tuple(extent[c] for c in b), self.pick((type.dtype, self.pick(types)))))
         return self.builder.contract(a, b, out, x, other)
 
     def reshape(self, x: int) -> int:

@@ -41,7 +41,7 @@ class Device:
                 total = self.combine(kind, flat).reshape(op.type.shape)
                 return np.broadcast_to(self.expr(epilogue, [total, *inputs[count:]]), op.type.shape)
             case Contract(a, b, out, epilogue):
-                wide = np.int32 if inputs[0].dtype == np.int32 else np.float32
+                wide = np.int32 if inputs[0].dtype.kind in "iu" else np.float32
                 summed = "".join(c for c in a if c not in out)
                 x, y = (part.astype(wide) for part in inputs[:2])
                 products = np.einsum(f"{a},{b}->{out}{summed}", x, y).reshape(*op.type.shape, -1)

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compiler.numerics import DType, ExprBuilder, ScalarOp
+from compiler.numerics.dtypes import integer_range, round_to
 from compiler.numerics.evaluate import Array, apply
 from compiler.numerics.expr_check import accepted, result_dtype
 from runtime.reference.enclosure import Enclosure, enclose_expr
@@ -13,22 +14,26 @@ from runtime.reference.enclosure import Enclosure, enclose_expr
 OPS = [op for op in ScalarOp if op.arity > 0 and op is not ScalarOp.CAST]
 SPECIAL = (0.0, -0.0, 1.0, -1.0, 0.5, 2.0, 3.0, -2.5, 1e-40, 1e30, -1e30, np.inf, -np.inf)
 COUNT = 64
+LIMIT = {DType.FP8_E4M3: 400.0}
+"""Where a type has no infinities, operands stay away from its end."""
 
 
 def operand(generator: np.random.Generator, dtype: DType) -> tuple[Enclosure, Array]:
     """Random intervals, and an array of elements that lie in them."""
     if dtype is DType.BOOL:
         ends = np.sort(generator.integers(0, 2, (2, COUNT)), axis=0).astype(np.float64)
-    elif dtype is DType.I32:
-        ends = np.sort(generator.integers(-9, 9, (2, COUNT)) * generator.choice([1, 2**26]), axis=0).astype(np.float64)
+    elif dtype.is_integer:
+        size = generator.choice([1, integer_range(dtype)[1] // 9])
+        least = -9 if dtype.reach.signed else 0
+        ends = np.sort(generator.integers(least, 9, (2, COUNT)) * size, axis=0).astype(np.float64)
     else:
         middle = np.where(
             generator.random(COUNT) < 0.5, generator.choice(SPECIAL, COUNT), generator.normal(0, 3, COUNT)
         )
         width = generator.choice([0.0, 1e-6, 0.3, 4.0], (2, COUNT)) * generator.random((2, COUNT))
-        ends = (
-            np.stack([middle - width[0], middle + width[1]]).astype(np.float32).astype(dtype.numpy).astype(np.float64)
-        )
+        middle = np.clip(middle, -LIMIT[dtype], LIMIT[dtype]) if dtype in LIMIT else middle
+        near = np.stack([middle - width[0], middle + width[1]]).astype(np.float32)
+        ends = (near if dtype.is_block else round_to(near, dtype)).astype(np.float64)
     share = generator.choice([0.0, 1.0, generator.random()], (2, COUNT))
     with np.errstate(invalid="ignore"):
         points = np.where(ends[0] == ends[1], ends[0], ends[0] + share * (ends[1] - ends[0]))
