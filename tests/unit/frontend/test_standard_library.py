@@ -41,6 +41,12 @@ def softmax(x: Double, axis: int = -1) -> Double:
     return np.asarray(e / e.sum(axis, keepdims=True))
 
 
+def masked_softmax(x: Double) -> Double:
+    e = np.where(x > 0.5, np.exp(x), 0)
+    total = e.sum(-1, keepdims=True)
+    return np.asarray(np.divide(e, total, out=np.zeros_like(e), where=total > 0))
+
+
 def attention(q: Double, k: Double, v: Double, mask: bool | NDArray[np.bool_] = True) -> Double:
     scores = np.where(mask, q @ k.swapaxes(-1, -2) / np.sqrt(8), -np.inf)
     return np.asarray(softmax(scores) @ v)
@@ -107,6 +113,8 @@ CASES: dict[str, Callable[..., object]] = {
     "softmax(x)": softmax,
     "softmax(x, axis=1)": lambda x: softmax(x, 1),
     "log_softmax(x)": lambda x: np.log(softmax(x)),
+    "masked_softmax(x, x > 0.5)": masked_softmax,
+    "weighted_mean(abs(k).T, v)": lambda k, v: np.abs(k).swapaxes(1, 2) @ v / np.abs(k).sum(1)[..., None],
     "layernorm(x, g, h)": lambda x, g, h: normal(x) * g + h,
     "rmsnorm(x, g)": lambda x, g: x / np.sqrt((x * x).mean(-1, keepdims=True) + 1e-5) * g,
     "linear(x, w)": lambda x, w: x @ w,
@@ -184,6 +192,45 @@ def test_every_function_has_a_case_and_a_comment() -> None:
     assert functions == {call.split("(")[0].split(" = ")[-1] for call in CASES}
     lines = grammar.standard_library().split("\n")
     assert all(lines[function.span.line - 2].startswith("#") for function in library().functions)
+
+
+WITH_NAN = np.array([[2, np.nan, -np.inf, 1, np.nan, 2], [np.nan] * 6, [np.inf, -np.inf, np.nan, 0, -0.0, 3]])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_nan_comes_last_as_in_numpy(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    noise = rng.choice([np.nan, np.inf, -np.inf, 0, -0.0, 1, 2], (3, 4, 6))
+    x = (np.broadcast_to(WITH_NAN[:, None], (3, 4, 6)) if seed == 0 else noise).astype(np.float32)
+    down = np.argsort(-x, -1, kind="stable")
+
+    def same(call: str, result: str, wanted: NDArray[np.generic]) -> None:
+        np.testing.assert_array_equal(run(call, "f32", result, {"x": x}), wanted)
+
+    same("rank(x)", "i32[3, 4, 6]", np.argsort(down, -1))
+    same("rank(x, upward=true)", "i32[3, 4, 6]", np.argsort(np.argsort(x, -1, kind="stable"), -1))
+    same("sort(x)", "f32[3, 4, 6]", np.sort(x, -1))
+    same("a, b = topk(x, 4); a", "f32[3, 4, 4]", np.take_along_axis(x, down, -1)[..., :4])
+    same("a, b = topk(x, 4); b", "i32[3, 4, 4]", down[..., :4])
+
+
+def test_whole_numbers_are_sorted_to_their_ends() -> None:
+    ends = np.array([2**31 - 1, -(2**31), 0, -1, 7, -(2**31)], np.int32)
+    x = np.broadcast_to(ends, (3, 4, 6)).copy()
+    text = "program t(x: input i32[3, 4, 6]) -> (i32[3, 4, 6], i32[3, 4, 6]) { return sort(x), rank(x) }"
+    up, order = evaluate(lower(load(text, "t.mesh"), None, {}), {"x": x}).values()
+    np.testing.assert_array_equal(up, np.sort(x, -1))
+    np.testing.assert_array_equal(order[0, 0], [0, 4, 2, 3, 1, 5])
+
+
+@pytest.mark.parametrize("strange", [np.nan, np.inf, -np.inf])
+def test_what_a_mask_covers_does_not_matter(strange: float) -> None:
+    x = np.linspace(0.0, 1.0, 72).reshape(SHAPES["x"]).astype(np.float32)
+    odd = np.where(x > 0.5, x, strange).astype(np.float32)
+    for values in (x, odd):
+        found = run("masked_softmax(x, x > 0.5 and x < 2.0)", "f32", "f32[3, 4, 6]", {"x": values})
+        np.testing.assert_allclose(found, masked_softmax(x.astype(np.float64)), rtol=1e-6)
+    assert not found[0].any()
 
 
 @pytest.mark.parametrize("call", ["softmax(x)", "sigmoid(x)", "softplus(x)", "silu(x)", "log_softmax(x)"])
