@@ -13,7 +13,8 @@ from compiler.target.costs import map_cost, matmul_cost, reduce_cost
 def lower_bound(machine: Machine, workload: Workload) -> tuple[tuple[str, int], ...]:
     """Return, per resource, cycles that no schedule can beat.
 
-    `compute`: the math cycles of every tile operation, spread evenly over all cores without a pause.
+    `compute`: the math cycles of every tile operation that no gate can make needless, spread evenly over all cores
+    without a pause.
     `dram`: the pages of inputs, weights and constants that are used, read once, and of the outputs, written once, at
     the full rate of all channels.
     """
@@ -28,6 +29,8 @@ def lower_bound(machine: Machine, workload: Workload) -> tuple[tuple[str, int], 
 
 
 def _math_cycles(machine: Machine, workload: Workload, nest: Nest) -> int:
+    if nest.dead or nest.guard >= 0:
+        return 0
     live = workload.storages[nest.out].live
     tiles = prod(nest.out_dims) if live is None else live.count
     space = prod(nest.space) if nest.live is None else nest.live.count
@@ -57,7 +60,8 @@ def _used_pages(workload: Workload, number: int) -> int:
     named = 0
     for nest in workload.nests:
         for access in nest.operands:
-            if access.storage == number and not isinstance(nest.body, GatherBody):
+            gated = nest.dead or nest.guard >= 0
+            if access.storage == number and not gated and not isinstance(nest.body, GatherBody):
                 named = max(named, _named_pages(nest, access) - (pages - live))
     return min(live, named)
 

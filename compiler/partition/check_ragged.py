@@ -18,7 +18,7 @@ from compiler.partition.nest import ContractBody, Nest, ReduceBody, Workload
 from compiler.partition.stages import OperandPlan, Sharing, Stage
 
 CHUNK = 8
-"""Most steps of a chunk, as the partitioner promises."""
+"""Most steps of a chunk, and blocks of a panel without steps, as the partitioner promises."""
 
 
 def faults(workload: Workload, stage: Stage) -> Iterator[str]:
@@ -61,7 +61,8 @@ def _operand_faults(
     nest: Nest, stage: Stage, number: int, plan: OperandPlan, layout: tuple[int, list[int]]
 ) -> Iterator[str]:
     """Faults of a plan; `layout` is the number of blocks in a tile row and the number of live steps of every block."""
-    stepwise = isinstance(nest.body, ReduceBody | ContractBody) and number < nest.looped_operands
+    has_steps = isinstance(nest.body, ReduceBody | ContractBody)
+    stepwise = has_steps and number < nest.looped_operands
     if not 0 <= plan.level <= (3 if stepwise else 2):
         yield f"operand {number} cannot be loaded at level {plan.level}"
         return
@@ -69,7 +70,8 @@ def _operand_faults(
     rows, columns = stage.grid
     times: dict[int, set[int]] = {}
     for core, blocks in enumerate(stage.deal):
-        panels = sum(1 for _ in groupby(blocks, lambda block: block // across))
+        runs = (sum(1 for _ in run) for _, run in groupby(blocks, lambda block: block // across))
+        panels = sum(1 if has_steps else -(-run // CHUNK) for run in runs)
         chunks = sum(-(-steps[block] // CHUNK) for block in blocks)
         group = {Sharing.ROW: core // columns, Sharing.COLUMN: core % columns, Sharing.ALL: 0}.get(plan.sharing, core)
         times.setdefault(group, set()).add((1, panels, len(blocks), chunks)[plan.level])

@@ -5,7 +5,8 @@ other axes) and steps of `stage.block[2]` tiles of the innermost reduced axis (1
 every step is either live as a whole or not at all: only such block shapes are used. The blocks that hold live pages of
 the result are dealt to the cores; a core works on its list as panels, blocks, chunks and steps:
 
-- a *panel* is a run of consecutive blocks in the same tile rows (all coordinates but the last are equal);
+- a *panel* is a run of consecutive blocks in the same tile rows (all coordinates but the last are equal), of a nest
+  without steps at most `CHUNK`;
 - a block has its live steps in ascending order (none for a map; maybe none where the result is what the epilogue makes
   of the neutral element);
 - a *chunk* is at most `CHUNK` consecutive steps of a block.
@@ -25,12 +26,13 @@ from math import prod
 import numpy as np
 
 from compiler.diagnostics import InternalError
-from compiler.partition.live import Numbers, Same, block_grid, block_shape, live_steps, looped
+from compiler.partition.live import Numbers, Same, block_grid, block_shape, has_steps, live_steps, looped
 from compiler.partition.nest import Access, Nest, Workload
 from compiler.partition.stages import OperandPlan, Sharing, Stage
 
 CHUNK = 8
-"""Most steps of a chunk: enough to hide the latency of one load behind the products of another."""
+"""Most steps of a chunk, or blocks of a panel without steps: enough to hide the latency of one load behind the work on
+another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +251,7 @@ def _layout(
     return Layout(
         Work(
             blocks=_points(numbers, grid) * np.array(shape[:rank]),
-            panels=_panels(numbers // grid[-1], cores),
+            panels=_panels(numbers // grid[-1], cores, len(numbers) if has_steps(nest) else CHUNK),
             chunk_bounds=first_chunks,
             step_bounds=np.append(chunk_steps, len(picked)),
             steps=_points(picked, tuple(e // s for e, s in zip(nest.reduced, shape[rank:], strict=True)))
@@ -357,12 +359,15 @@ def _first_pages(nest: Nest, whole: Layout, number: int, blocks: Numbers) -> Num
     return np.asarray(pages, np.int64)
 
 
-def _panels(rows: Numbers, cores: Numbers) -> Numbers:
-    """Where a panel begins: with a core, or where the tile rows (all leading coordinates as one number) change."""
+def _panels(rows: Numbers, cores: Numbers, longest: int) -> Numbers:
+    """Where a panel begins: with a core, where the tile rows (all leading coordinates as one number) change, and after
+    every `longest` blocks."""
     starts = np.ones(len(rows) + 1, bool)
     starts[1:-1] = rows[1:] != rows[:-1]
     starts[cores] = True
-    return np.flatnonzero(starts)
+    runs = np.flatnonzero(starts)
+    since = np.arange(len(starts)) - np.repeat(runs, np.diff(np.append(runs, len(starts))))
+    return np.flatnonzero(since % longest == 0)
 
 
 def _points(numbers: Numbers, extents: tuple[int, ...]) -> Numbers:

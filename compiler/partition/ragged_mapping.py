@@ -18,7 +18,7 @@ from compiler.partition.context import Candidate, Context
 from compiler.partition.deal import Deal, product, segments
 from compiler.partition.footprint import l1_bytes
 from compiler.partition.hinting import Disobeyed
-from compiler.partition.live import Same, block_grid, live_blocks, live_pages, looped, uniform_sizes
+from compiler.partition.live import Same, block_grid, has_steps, live_blocks, live_pages, looped, uniform_sizes
 from compiler.partition.nest import ContractBody, GatherBody, Nest, ReduceBody, Workload
 from compiler.partition.ragged import in_step, layout, load_totals, operand_extents
 from compiler.partition.ragged_cost import block_weights, dram_bytes, loading_cycles, ragged_estimate
@@ -48,7 +48,9 @@ class _Keep(Enum):
 
     NOTHING = "nothing"
     PANELS = "panels"
-    """Those that do not depend on the column, for a panel."""
+    """Those that do not depend on the column, for a panel; all of a nest without steps."""
+    ROWS = "rows"
+    """All, for a panel."""
     MATRICES = "matrices"
     """Also those that do not depend on the row, for all the work of a core."""
     MOST = "most"
@@ -182,7 +184,7 @@ def _keeps(nest: Nest) -> tuple[_Keep, ...]:
     if loading is Loading.STREAM:
         return (_Keep.NOTHING,)
     keeps: dict[tuple[int, ...], _Keep] = {}
-    for keep in (_Keep.NOTHING, _Keep.PANELS, _Keep.MATRICES, _Keep.MOST):
+    for keep in (_Keep.NOTHING, _Keep.PANELS, _Keep.ROWS, _Keep.MATRICES, _Keep.MOST):
         keeps.setdefault(tuple(_level(nest, number, keep) for number in range(len(nest.operands))), keep)
     return tuple(keeps.values())
 
@@ -249,22 +251,15 @@ def _level(nest: Nest, number: int, keep: _Keep) -> int:
     strides = nest.operands[number].strides
     rank = len(nest.out_dims)
     rows, columns = any(strides[: rank - 1]), strides[rank - 1] != 0
-    deepest = 3 if looped(nest, number) else 2
-    match keep:
-        case _Keep.NOTHING:
-            return deepest
-        case _Keep.PANELS:
-            return deepest if columns else 1
-        case _Keep.MATRICES if not rows:
-            return 0
-        case _Keep.MATRICES:
-            return deepest if columns else 1
-        case _Keep.MOST if rows and not columns:
-            return 1
-        case _Keep.MOST if rows and deepest == 2:
-            return 2
-        case _:
-            return 0
+    if not columns and keep in (_Keep.MATRICES, _Keep.MOST):
+        return 1 if rows else 0
+    if keep is _Keep.ALL or (keep is _Keep.MOST and (looped(nest, number) or not rows)):
+        return 0
+    if keep is _Keep.MATRICES and not rows:
+        return 0
+    if keep is _Keep.ROWS or (keep is not _Keep.NOTHING and not (columns and has_steps(nest))):
+        return 1
+    return 3 if looped(nest, number) else 2
 
 
 def _plan(machine: Machine, workload: Workload, bare: Stage, number: int, level: int, from_l1: bool) -> OperandPlan:
