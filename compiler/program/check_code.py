@@ -84,7 +84,7 @@ class _Check:
     counts: list[int] = field(default_factory=list)
     """Of the loops around the instruction at hand, at most."""
     variables: tuple[Pages, ...] = ()
-    """The values that each variable of the thread may hold."""
+    """The values that each variable of the thread may hold at the instruction at hand."""
     probed: frozenset[int] = frozenset()
     """The variables of the thread that hold what was probed."""
     producers: dict[int, set[Thread]] = field(default_factory=lambda: defaultdict(set))
@@ -102,9 +102,10 @@ class _Check:
         if missing:
             yield from missing
             return
-        self.variables = variable_values(code)
+        values = variable_values(code)
         self.probed = frozenset(at.variable for at in code.instructions if isinstance(at, Probe))
         for index, instruction in enumerate(code.instructions):
+            self.variables = values[index]
             for text in self.instruction(instruction):
                 yield f"instruction {index}, `{format_instruction(instruction)}`: {text}"
             if isinstance(instruction, Loop):

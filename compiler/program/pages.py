@@ -1,7 +1,7 @@
 """Which values an offset takes, and which pages an instruction touches, without running the loops.
 
-Exact where there are no variables. A variable is taken to hold any value that the thread may put into it, a loop whose
-count is a variable to run as often as the greatest of them says.
+Exact where there are no variables. A variable is taken to hold any value of the tables that it may have been set from,
+a loop whose count is a variable to run as often as the greatest of them says.
 """
 
 from collections.abc import Iterator, Sequence
@@ -50,53 +50,82 @@ class Scope(NamedTuple):
 
 def scopes(code: Code) -> Iterator[tuple[int, Instruction, Scope]]:
     """Index, instruction and scope of what is inside and outside of loops, without the loops themselves."""
-    inside = [Scope((), variable_values(code))]
+    counts: list[int] = []
+    values = variable_values(code)
     for index, instruction in enumerate(code.instructions):
+        scope = Scope(tuple(counts), values[index])
         if isinstance(instruction, Loop):
-            most = int(inside[-1].amounts(instruction.count)[-1])
-            inside.append(Scope((*inside[-1].counts, max(1, most)), inside[-1].variables))
+            counts.append(max(1, int(scope.amounts(instruction.count)[-1])))
         elif isinstance(instruction, End):
-            inside.pop()
+            counts.pop()
         else:
-            yield index, instruction, inside[-1]
+            yield index, instruction, scope
 
 
-def variable_values(code: Code) -> tuple[Pages, ...]:
-    """The values that each variable of a thread may hold where it is used, ascending.
+def variable_values(code: Code) -> tuple[tuple[Pages, ...], ...]:
+    """Per instruction, the values that each variable of the thread may hold when it is reached, ascending.
 
-    Variables and tables exist. A variable that is always set before it is used does not hold its initial 0.
+    Variables and tables exist, loops are closed. A variable holds what the last `Fetch` or `Probe` before the
+    instruction put into it: where loops lead back or are passed over there may be several.
     """
     if not any(isinstance(instruction, Fetch | Probe) for instruction in code.instructions):
-        return (_NOTHING,) * VARIABLES
-    held: list[list[Pages]] = [[] for _ in range(VARIABLES)]
-    for instruction in dict.fromkeys(code.instructions):
-        if isinstance(instruction, Fetch):
-            held[instruction.variable].append(np.array(code.tables[instruction.table], np.int64))
-        elif isinstance(instruction, Probe):
-            held[instruction.variable].append(np.array([0, 1], np.int64))
-    unset = _used_unset(code)
-    return tuple(
-        np.unique(np.concatenate([*found, _NOTHING] if variable in unset or not sum(map(len, found)) else found))
-        for variable, found in enumerate(held)
-    )
+        return ((_NOTHING,) * VARIABLES,) * len(code.instructions)
+    known: dict[frozenset[int], Pages] = {}
+    states = [tuple(_held(code, sources, known) for sources in state) for state in _reaching(code)]
+    return tuple(states)
 
 
-def _used_unset(code: Code) -> set[int]:
-    """The variables that may be used before they are set: a loop whose count is a variable may be passed over."""
-    unset: set[int] = set()
-    known: list[set[int]] = [set()]
-    certain: list[bool] = []
-    for instruction in code.instructions:
-        unset.update(used for used in variables_used(instruction) if not any(used in level for level in known))
+_INITIAL, _PROBED = -1, -2
+"""Where a value may come from, besides the number of a table."""
+
+
+def _held(code: Code, sources: frozenset[int], known: dict[frozenset[int], Pages]) -> Pages:
+    if sources not in known:
+        special = {_INITIAL: (0,), _PROBED: (0, 1)}
+        values = [special.get(source) or code.tables[source] for source in sorted(sources)]
+        known[sources] = np.unique(np.concatenate([np.array(v, np.int64) for v in values]))
+    return known[sources]
+
+
+def _reaching(code: Code) -> Iterator[tuple[frozenset[int], ...]]:
+    """Per instruction, where the values of each variable may come from."""
+    state = (frozenset({_INITIAL}),) * VARIABLES
+    before: list[tuple[frozenset[int], ...] | None] = []
+    ends = _ends(code)
+    for index, instruction in enumerate(code.instructions):
+        yield state
         if isinstance(instruction, Loop):
-            known.append(set())
-            certain.append(not isinstance(instruction.count, Variable))
+            before.append(state if isinstance(instruction.count, Variable) else None)
+            for inner in code.instructions[index + 1 : ends.get(index, len(code.instructions))]:
+                state = _set(state, inner, state)
         elif isinstance(instruction, End):
-            inner = known.pop()
-            known[-1] |= inner if certain.pop() else set()
-        elif isinstance(instruction, Fetch | Probe):
-            known[-1].add(instruction.variable)
-    return unset
+            passed = before.pop() if before else None
+            state = tuple(a | b for a, b in zip(state, passed, strict=True)) if passed is not None else state
+        else:
+            state = _set(state, instruction, None)
+
+
+def _set(
+    state: tuple[frozenset[int], ...], instruction: Instruction, also: tuple[frozenset[int], ...] | None
+) -> tuple[frozenset[int], ...]:
+    """The state after an instruction; the variable that it sets may still hold what it does in `also`."""
+    if not isinstance(instruction, Fetch | Probe):
+        return state
+    variable = instruction.variable
+    source = frozenset({instruction.table if isinstance(instruction, Fetch) else _PROBED})
+    return (*state[:variable], source | (also[variable] if also else frozenset()), *state[variable + 1 :])
+
+
+def _ends(code: Code) -> dict[int, int]:
+    """The index of the `End` of the loop at each index."""
+    opened: list[int] = []
+    ends: dict[int, int] = {}
+    for index, instruction in enumerate(code.instructions):
+        if isinstance(instruction, Loop):
+            opened.append(index)
+        elif isinstance(instruction, End) and opened:
+            ends[opened.pop()] = index
+    return ends
 
 
 def variables_named(instruction: Instruction) -> Iterator[int]:
