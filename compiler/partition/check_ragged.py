@@ -68,18 +68,36 @@ def _operand_faults(
         return
     across, steps = layout
     rows, columns = stage.grid
-    times: dict[int, set[int]] = {}
+    orders: dict[int, set[tuple[tuple[int, ...], ...]]] = {}
     for core, blocks in enumerate(stage.deal):
-        runs = (sum(1 for _ in run) for _, run in groupby(blocks, lambda block: block // across))
-        panels = sum(1 if has_steps else -(-run // CHUNK) for run in runs)
-        chunks = sum(-(-steps[block] // CHUNK) for block in blocks)
+        rows_of = (list(run) for _, run in groupby(blocks, lambda block: block // across))
+        panels = [part for run in rows_of for part in ([run] if has_steps else _cut(run))]
+        shape = tuple(tuple(-(-steps[block] // CHUNK) for block in panel) for panel in panels)
         group = {Sharing.ROW: core // columns, Sharing.COLUMN: core % columns, Sharing.ALL: 0}.get(plan.sharing, core)
-        times.setdefault(group, set()).add((1, panels, len(blocks), chunks)[plan.level])
-    if any(len(counts) > 1 for counts in times.values()):
-        yield f"cores that share operand {number} load it in different numbers"
+        orders.setdefault(group, set()).add(_order(shape, plan.level))
+    if any(len(found) > 1 for found in orders.values()):
+        yield f"cores that share operand {number} load it in different numbers, or out of order"
     members = {Sharing.ROW: columns, Sharing.COLUMN: rows, Sharing.ALL: rows * columns}.get(plan.sharing, 2)
     if members == 1:
         yield f"operand {number}: one core shares with nobody"
+
+
+def _cut(blocks: list[int]) -> list[list[int]]:
+    """Blocks in runs of at most `CHUNK`."""
+    return [blocks[first : first + CHUNK] for first in range(0, len(blocks), CHUNK)]
+
+
+def _order(panels: tuple[tuple[int, ...], ...], level: int) -> tuple[tuple[int, ...], ...]:
+    """The loads of an operand of this level, panel by panel and block by block, given the chunks of all blocks."""
+    match level:
+        case 0:
+            return ()
+        case 1:
+            return ((),) * len(panels)
+        case 2:
+            return tuple((1,) * len(panel) for panel in panels)
+        case _:
+            return panels
 
 
 def _parts(flags: Flags, sizes: list[int]) -> Flags:

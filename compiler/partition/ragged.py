@@ -107,6 +107,18 @@ class Layout:
             case _:
                 return np.arange(len(self.work.blocks))
 
+    def parts_of_loads(self, level: int) -> tuple[Numbers, ...]:
+        """The panel, and the block, that each load at this level belongs to, counted from the first of its core."""
+        if level < 2:
+            return ()
+        blocks = np.arange(len(self.work.blocks))
+        core = self.core_of_block
+        panels = self.load_of_block(1) - self.load_bounds(1)[core]
+        if level == 2:
+            return (panels,)
+        of_chunk = _repeated(np.diff(self.work.chunk_bounds))
+        return panels[of_chunk], (blocks - self.cores[core])[of_chunk]
+
     def load_bounds(self, level: int) -> Numbers:
         """The first load of every core at this level, and the number of loads last."""
         match level:
@@ -182,12 +194,23 @@ def groups(stage: Stage, sharing: Sharing) -> Numbers:
 
 
 def in_step(workload: Workload, stage: Stage, level: int, sharing: Sharing) -> bool:
-    """Whether all cores of every group load an operand of this level equally often."""
-    times = np.diff(layout(workload, stage).load_bounds(level))
-    group = groups(stage, sharing)
+    """Whether all cores of every group load an operand of this level equally often, as parts of the same panels and
+    blocks.
+
+    Then the loads of all levels and groups can be put into one order (panel by panel, block by block) that no core
+    departs from, so that no two cores wait for each other's loads of two operands that they share.
+    """
+    whole = layout(workload, stage)
+    bounds = whole.load_bounds(level)
+    times, group = np.diff(bounds), groups(stage, sharing)
     most = np.zeros(len(times), np.int64)
     np.maximum.at(most, group, times)
-    return bool((most[group] == times).all())
+    if not (most[group] == times).all():
+        return False
+    _, member = np.unique(group, return_index=True)
+    core = _repeated(times)
+    twin = np.arange(bounds[-1]) - bounds[core] + bounds[member[group[core]]]
+    return all((parts == parts[twin]).all() for parts in whole.parts_of_loads(level))
 
 
 def load_totals(workload: Workload, stage: Stage, number: int, plan: OperandPlan) -> Totals:
