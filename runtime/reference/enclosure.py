@@ -4,7 +4,7 @@ An `Enclosure` pairs the reference value of each element with the smallest and t
 there. A device may differ in two ways only: sums and products of floats may be taken in any order, in f32; and the
 functions in `TRANSCENDENTAL` may be up to `ULPS` units in the last place off. Every other step is exact, so without
 these the three arrays agree; and rounding is monotone, so rounding the ends of an interval encloses what a device
-rounds. Intervals ignore correlations: in `x - x` both operands vary independently.
+rounds. Intervals ignore correlations: in `x - x` both operands vary independently (but `x != x` asks for NaN alone).
 """
 
 from collections.abc import Sequence
@@ -104,6 +104,8 @@ def _step(op: ScalarOp, dtype: DType, args: Sequence[Enclosure]) -> Enclosure:
         return exact(value)
     if dtype.is_block:
         return _blocks(value, args[0], dtype.magnitude_bits)
+    if op in (ScalarOp.EQ, ScalarOp.NE) and args[0] is args[1]:
+        return _compared_with_itself(value, args[0])
     low, high = _range(op, dtype, args)
     is_exact = (
         _picked_exact(args) if op is ScalarOp.WHERE else np.logical_and.reduce([a.is_exact for a in _level(args)])
@@ -137,6 +139,12 @@ def _round_with(ends: Array, exponents: Array, bits: int) -> Array:
     steps = np.ldexp(1.0, exponents - 126 - bits)
     top = (1 << bits) - 1
     return np.asarray(np.clip(np.rint(ends / steps), -top, top) * steps)
+
+
+def _compared_with_itself(value: Array, x: Enclosure) -> Enclosure:
+    """Only NaN differs from itself, and it can hide only where nothing is known."""
+    known = ~(np.isneginf(x.low) & np.isposinf(x.high))
+    return enclose(value, np.zeros(value.shape), np.ones(value.shape), DType.BOOL, known)
 
 
 def _range(op: ScalarOp, dtype: DType, args: Sequence[Enclosure]) -> Range:

@@ -31,7 +31,7 @@ MAX_STEPS = 12
 
 _UNARY = (ScalarOp.NEG, ScalarOp.ABS, ScalarOp.SQRT, ScalarOp.FLOOR, ScalarOp.CEIL, ScalarOp.ROUND, ScalarOp.SIGN)
 _BINARY = (
-    *(ScalarOp.ADD, ScalarOp.SUB, ScalarOp.MUL, ScalarOp.MIN, ScalarOp.MAX, ScalarOp.DIV, ScalarOp.MOD),
+    *(ScalarOp.ADD, ScalarOp.SUB, ScalarOp.MUL, ScalarOp.MULZ, ScalarOp.MIN, ScalarOp.MAX, ScalarOp.DIV, ScalarOp.MOD),
     *(ScalarOp.LT, ScalarOp.LE, ScalarOp.EQ, ScalarOp.NE, ScalarOp.AND, ScalarOp.OR),
 )
 
@@ -88,7 +88,7 @@ class _Author:
         name = f"v{len(self.values)}"
         chosen = type or TensorType(self.shape(), self.pick(DTYPES))
         make = self.pick((self.builder.input, self.builder.weight, self.builder.state))
-        return self.add(make(name, chosen))
+        return self.add(make(name, chosen, finite=self.pick((False, True))))
 
     def shape(self) -> Shape:
         rank = self.pick(RANKS)
@@ -187,7 +187,8 @@ class _Author:
         out = "".join(c for c in lead if roles[c] != "summed") + "mn"
         types = [dtype for dtype in DType if product_dtype(type.dtype, dtype) is not None]
         other = self.leaf(TensorType(tuple(extent[c] for c in b), self.pick((type.dtype, self.pick(types)))))
-        return self.builder.contract(a, b, out, x, other)
+        annihilates = type.dtype.is_float and self.pick((False, True))
+        return self.builder.contract(a, b, out, x, other, annihilates=annihilates)
 
     def reshape(self, x: int) -> int:
         shape = self.builder.type(x).shape

@@ -65,6 +65,21 @@ def test_several_results_and_a_scalar() -> None:
     assert plain(p.graph()) == plain(lower(load(text, "t"), None, {}))
 
 
+def test_promises_and_semantics() -> None:
+    p = Program("p", semantics="zero_annihilates")
+    x, w, s = p.input("x", "f32", 4, finite=True), p.weight("w", "f32", 4), p.state("s", "f32", 4, finite=True)
+    p.update(s, s + w)
+    p.result(x * w, "f32", 4)
+    text = """semantics zero_annihilates
+    program p(x: input f32[4] finite, w: weight f32[4], s: state f32[4] finite) -> f32[4] {
+        s = s + w
+        return x * w
+    }"""
+    assert plain(p.graph()) == plain(lower(load(text, "t"), None, {}))
+    with pytest.raises(DiagnosticError, match="E0213"):
+        Program("p", semantics="zero").graph()
+
+
 def test_a_state_is_updated() -> None:
     p = Program("p")
     x, total = p.input("x", "f32", 4), p.state("total", "f32", 4)

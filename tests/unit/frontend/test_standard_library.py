@@ -229,7 +229,7 @@ def test_what_a_mask_covers_does_not_matter(strange: float) -> None:
     odd = np.where(x > 0.5, x, strange).astype(np.float32)
     for values in (x, odd):
         found = run("masked_softmax(x, x > 0.5 and x < 2.0)", "f32", "f32[3, 4, 6]", {"x": values})
-        np.testing.assert_allclose(found, masked_softmax(x.astype(np.float64)), rtol=1e-6)
+        np.testing.assert_allclose(found.astype(np.float64), masked_softmax(x.astype(np.float64)), rtol=1e-6)
     assert not found[0].any()
 
 

@@ -14,6 +14,10 @@ EXAMPLE = """graph "two words"
 %2: f32[4, 1] = reduce max [1] { t0 = abs(arg0); mul(t0, t0) } %0 then add(arg0, cast(f32, arg1)) %1 @"b c":1:1-1:2
 %3: bool[4, 1] = map and(lt(arg0, f32:0.5), ne(arg0, f32:-inf)) %2
 %4: i32[3] = constant [1, -2, 3]
+%5: bf16[8, 2] = weight w finite
+%6: bf16[4, 8] = state finite finite
+%7: bf16[4, 2] = input z
+%8: bf16[4, 2] = contract hifi2 annihilates mk,kn->mn %6, %5 then mulz(cast(bf16, arg0), arg1) %7
 return y = %3, "other name" = %4
 """
 

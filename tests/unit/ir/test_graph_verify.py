@@ -129,3 +129,13 @@ def test_a_mutated_graph_is_refused_by_its_rule(case: str) -> None:
     make, words = BROKEN[case]
     with pytest.raises(InternalError, match=words):
         verify(make())
+
+
+def test_only_floats_know_products_that_zero_annihilates() -> None:
+    text = "graph g\n%0: i32[4, 4] = input x\n%1: i32[4, 4] = contract mk,kn->mn %0, %0 then arg0\nreturn y = %1\n"
+    base = parse_graph(text)
+    product = base.ops[1]
+    assert isinstance(product.kind, Contract)
+    changed = replace(product, kind=replace(product.kind, annihilates=True))
+    with pytest.raises(InternalError, match="every 0 annihilates anyway"):
+        verify(replace(base, ops=(base.ops[0], changed)))

@@ -1,6 +1,9 @@
 """Where folding and fusing stop, and the order of the pipeline on known programs."""
 
-from compiler.ir import TensorGraph, parse_graph, print_operation
+from compiler.frontend import load, lower
+from compiler.ir import Contract, TensorGraph, TensorType, parse_graph, print_operation
+from compiler.numerics import DType
+from compiler.numerics.dependence import needed
 from compiler.passes import PASS_NAMES, FoldConstants, Fuse, run_pipeline
 
 
@@ -126,3 +129,43 @@ def test_a_map_that_spreads_the_domain_of_a_reduction_stays() -> None:
         outputs="y = %2",
     )
     assert Fuse().run(spread) == spread
+
+
+GATED = """
+program p(x: input bf16[64, 32], gate: weight bf16[32, 8], w1: weight bf16[8, 32, 64], w2: weight bf16[8, 64, 32])
+        -> bf16[64, 32] {
+    return mixture_of_experts(x, gate, w1, w2, k=2)
+}
+"""
+
+
+def test_the_gates_of_experts_are_in_memory_before_the_experts() -> None:
+    """What guards the second layer is one operand, zero where the share is; its first layer serves that layer alone."""
+    experts = run_pipeline(lower(load(GATED, "p.mesh"), None, {}))
+    second = max(op.id for op in experts.ops if isinstance(op.kind, Contract))
+    op = experts.ops[second]
+    hidden, _, share = op.inputs
+    assert experts.ops[share].type.shape == (8, 64, 1)
+    assert share < hidden
+    assert isinstance(op.kind, Contract)
+    assert 0 in needed(op.kind.epilogue, frozenset())
+    assert needed(op.kind.epilogue, frozenset({1})) == frozenset()
+    assert [user.id for user in experts.ops if hidden in user.inputs] == [second]
+
+
+def test_what_a_gate_guards_is_computed_once_and_apart() -> None:
+    """`f` serves the guarded product alone; a gate that is cheap to compute still has its own place in memory."""
+    text = """
+    program p(x: input f32[64, 32], h: input f32[64], w: weight f32[32, 64], v: weight f32[64, 64]) -> f32[64, 64] {
+        open = h > 3.0
+        y[m, n] = where(open[m], gelu((x @ w) @ v)[m, n], 0)
+        return y
+    }"""
+    gated = run_pipeline(lower(load(text, "p.mesh"), None, {}))
+    products = [op for op in gated.ops if isinstance(op.kind, Contract)]
+    assert len(products) == 2
+    last = products[-1]
+    assert isinstance(last.kind, Contract)
+    (gate,) = last.inputs[2:]
+    assert gated.ops[gate].type == TensorType((64, 1), DType.BOOL)
+    assert needed(last.kind.epilogue, frozenset({1})) == frozenset()

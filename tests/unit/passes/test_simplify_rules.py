@@ -44,6 +44,29 @@ def test_what_changes_a_bit_stays(text: str) -> None:
     assert expr(text) == text
 
 
+def test_zeros_that_annihilate_stay() -> None:
+    assert expr("mulz(arg0, f32:1.0)") == expr("mulz(f32:1.0, arg0)") == "arg0"
+    assert expr("mulz(f32:0.0, f32:inf)") == "constant [0.0]"
+    assert expr("mulz(arg0, f32:0.0)") == "mulz(arg0, f32:0.0)"
+
+
+def test_only_nan_differs_from_itself() -> None:
+    assert expr("where(ne(arg0, arg0), i32:7, arg0)", "i32") == "arg0"
+    assert expr("ne(arg0, arg0)", "f32", "bool") == "ne(arg0, arg0)"
+
+
+def test_a_reshape_with_several_users_stays_one() -> None:
+    lines = [
+        "%0: f32[2, 3] = input x",
+        "%1: f32[3, 4] = weight w",
+        "%2: f32[2, 4] = contract mk,kn->mn %0, %1 then arg0",
+        "%3: f32[2, 4, 1] = reshape %2",
+        "%4: bool[2, 4, 1] = map ne(arg0, f32:0.0) %3",
+        "%5: f32[2, 4, 1] = map where(arg0, arg1, f32:1.0) %4, %3",
+    ]
+    assert simplified(*lines) == lines
+
+
 def test_casts_merge_only_where_the_inner_one_is_exact() -> None:
     assert expr("cast(bf16, cast(f32, arg0))", "bf16") == "arg0"
     assert expr("cast(i32, cast(f32, arg0))", "bf16", "i32") == "cast(i32, arg0)"
