@@ -26,7 +26,7 @@ from math import prod
 import numpy as np
 
 from compiler.diagnostics import InternalError
-from compiler.partition.live import Numbers, Same, block_grid, block_shape, has_steps, live_steps, looped
+from compiler.partition.live import Flags, Numbers, Same, block_grid, block_shape, has_steps, live_steps, looped
 from compiler.partition.nest import Access, Nest, Workload
 from compiler.partition.stages import OperandPlan, Sharing, Stage
 
@@ -70,12 +70,14 @@ class Loads:
 @dataclass(frozen=True, slots=True)
 class Totals:
     """Sums over the loads of one operand, per core: the number of loads, of operand blocks that they bring, of operand
-    blocks of the largest load, and of pages that are not known to be zero."""
+    blocks of the largest load, and of pages that are not known to be zero. `even`: whether all its loads bring the same
+    number of operand blocks."""
 
     times: Numbers
     blocks: Numbers
     peak: Numbers
     live_pages: Numbers
+    even: Flags
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,11 +367,14 @@ def _totals(
         live = storage.live.array.ravel()[operand_pages(nest.operands[number], shape, found.pages)].sum(axis=1)
     ends = found.load_bounds + found.load_counts
     sums, live_sums = _bounds(found.counts), _bounds(live)[found.page_bounds]
+    blocks = sums[ends] - sums[found.load_bounds]
+    peak = _largest(found.counts, found.load_bounds, found.load_counts)
     return Totals(
         times=found.load_counts,
-        blocks=sums[ends] - sums[found.load_bounds],
-        peak=_largest(found.counts, found.load_bounds, found.load_counts),
+        blocks=blocks,
+        peak=peak,
         live_pages=live_sums[ends] - live_sums[found.load_bounds],
+        even=peak * found.load_counts == blocks,
     )
 
 

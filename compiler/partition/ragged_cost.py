@@ -1,6 +1,6 @@
 """What a ragged stage is expected to take; see `compiler.partition.cost` for what the estimates are good for.
 
-Approximation: a core's loads are all as large as their average.
+Approximations: a core's loads are all as large as their average, and one panel is computed after the last of them.
 """
 
 from math import ceil, prod
@@ -82,10 +82,11 @@ def ragged_estimate(machine: Machine, workload: Workload, stage: Stage) -> Estim
     if stage.to_dram:
         dram += int(blocks.sum()) * prod(stage.block[:2]) * page
     rate = len(machine.dram.channels) * machine.dram.bytes_per_cycle
-    slowest = np.maximum(compute, np.maximum(busy[Thread.READ], busy[Thread.WRITE])).max()
-    steady = max(int(slowest), ceil(dram / rate))
     units = int(panels.max())
-    return Estimate(first + steady + drain // units, first + steady // units, dram)
+    computing = int(compute.max())
+    loading = max(int(busy[Thread.READ].max()), int(busy[Thread.WRITE].max()), ceil(dram / rate))
+    total = max(first + computing, loading + computing // units)
+    return Estimate(total + drain // units, first + (total - first) // units, dram)
 
 
 def _compute(machine: Machine, workload: Workload, stage: Stage) -> tuple[Numbers, Numbers, Numbers]:
@@ -108,14 +109,15 @@ def loading_cycles(machine: Machine, workload: Workload, stage: Stage, number: i
     pages = prod(operand_extents(nest, stage, number))
     nbytes = pages * page_bytes(workload.storages[nest.operands[number].storage].dtype)
     shared = plan.sharing is not Sharing.NONE
-    amounts = list(zip(totals.times.tolist(), totals.blocks.tolist(), strict=True))
-    cycles: dict[tuple[int, int], int] = {}
-    for times, blocks in set(amounts):
+    amounts = list(zip(totals.times.tolist(), totals.blocks.tolist(), totals.even.tolist(), strict=True))
+    cycles: dict[tuple[int, int, bool], int] = {}
+    for times, blocks, even in set(amounts):
         average = -(-blocks // max(1, times))
         once = load_cycles(machine, average * nbytes, average * pages, 1, plan.from_l1)
         once += average * machine.core.table_load
-        once += share_cycles(machine, nbytes, average) if shared else 0
-        cycles[times, blocks] = times * once
+        if shared:
+            once += share_cycles(machine, average * nbytes, 1) if even else share_cycles(machine, nbytes, average)
+        cycles[times, blocks, even] = times * once
     return np.array([cycles[amount] for amount in amounts], np.int64)
 
 

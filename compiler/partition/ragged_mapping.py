@@ -41,6 +41,8 @@ class _Way(Enum):
 
     SEGMENTS = "segments"
     PRODUCT = "product"
+    LINES = "lines"
+    """As a product whose core grid is a single column, which is then folded."""
 
 
 class _Keep(Enum):
@@ -82,7 +84,7 @@ def ragged_candidates(machine: Machine, workload: Workload, number: int, context
     others = (replace(choice, keep=keep, way=way) for keep in _keeps(workload.nests[number]) for way in _Way)
     choices = (choice, *others)
     tallest = {prod(grid): grid for grid in grids}.values()
-    tried = tallest if choice.way is _Way.SEGMENTS else grids
+    tried = grids if choice.way is _Way.PRODUCT else tallest
     found_on = (
         _first_fitting(machine, workload, number, context, choices, grid)
         for grid in tried
@@ -172,6 +174,8 @@ def _largest(
             fitting = [grid for grid in grids if prod(grid) <= count]
             if way is _Way.PRODUCT:
                 fitting = [grid for grid in fitting if grid[0] <= prod(lines[:-1]) and grid[1] <= lines[-1]]
+            if way is _Way.LINES:
+                fitting = [grid for grid in fitting if prod(grid) <= prod(lines[:-1])]
             for grid in [grid for grid in fitting if prod(grid) == prod(fitting[-1])][-2:]:
                 for keep in _keeps(nest):
                     yield _Choice(block, way, keep), grid
@@ -244,7 +248,7 @@ def _deal(
     weights = block_weights(machine.it, workload.it, number, block)[blocks]
     if way is _Way.SEGMENTS:
         return segments(blocks, weights, prod(grid))
-    return product(blocks, weights, block_grid(nest, block)[-1], grid)
+    return product(blocks, weights, block_grid(nest, block)[-1], grid if way is _Way.PRODUCT else (prod(grid), 1))
 
 
 def _level(nest: Nest, number: int, keep: _Keep) -> int:
@@ -280,7 +284,7 @@ def _sharings(nest: Nest, stage: Stage, number: int, level: int) -> Iterator[Sha
     """Groups of cores that may need much the same of an operand."""
     yield Sharing.NONE
     strides = nest.operands[number].strides[: len(nest.out_dims)]
-    if level == 0 and stage.cores > 1:
+    if stage.cores > 1 and (level == 0 or not any(strides[:-1])):
         yield Sharing.ALL
     if stage.grid[1] > 1 and not strides[-1]:
         yield Sharing.ROW
