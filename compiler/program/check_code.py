@@ -43,7 +43,16 @@ from compiler.program.instructions import (
     Wait,
     Write,
 )
-from compiler.program.pages import Pages, Scope, span_of, stored_pages, values_of, variable_values, variables_named
+from compiler.program.pages import (
+    Pages,
+    Scope,
+    span_of,
+    stored_pages,
+    values_of,
+    values_taken,
+    variable_values,
+    variables_named,
+)
 from compiler.program.syntax import format_instruction
 
 _MOVES = (Read, Gather, Write, Multicast, Barrier, SemInc)
@@ -85,6 +94,8 @@ class _Check:
     """Of the loops around the instruction at hand, at most."""
     variables: tuple[Pages, ...] = ()
     """The values that each variable of the thread may hold at the instruction at hand."""
+    taken: dict[Affine, Pages] = field(default_factory=dict)
+    """See `Scope`."""
     probed: frozenset[int] = frozenset()
     """The variables of the thread that hold what was probed."""
     producers: dict[int, set[Thread]] = field(default_factory=lambda: defaultdict(set))
@@ -105,8 +116,12 @@ class _Check:
         values = variable_values(code)
         self.probed = frozenset(at.variable for at in code.instructions if isinstance(at, Probe))
         for index, instruction in enumerate(code.instructions):
-            self.variables = values[index]
-            for text in self.instruction(instruction):
+            self.variables, self.taken = values[index], {}
+            found = [*self.instruction(instruction)]
+            if found and code.tables:
+                self.taken = values_taken(code, [index]).get(index, {})
+                found = [*self.instruction(instruction)]
+            for text in found:
                 yield f"instruction {index}, `{format_instruction(instruction)}`: {text}"
             if isinstance(instruction, Loop):
                 self.counts.append(max(1, int(self.scope.amounts(instruction.count)[-1])))
@@ -120,7 +135,7 @@ class _Check:
     @property
     def scope(self) -> Scope:
         """Of the instruction at hand."""
-        return Scope(tuple(self.counts), self.variables)
+        return Scope(tuple(self.counts), self.variables, self.taken)
 
     def tables(self, code: Code) -> Iterator[str]:
         """Every value is fetched, none twice; known only if no loop depends on data."""
@@ -205,7 +220,7 @@ class _Check:
         if len(value.coefficients) > len(self.counts) or value.coefficients[-1:] == (0,):
             yield f"the {name} has {len(value.coefficients)} coefficients in {len(self.counts)} loops, or ends in 0"
             return
-        span = span_of(value, *self.scope)
+        span = span_of(value, self.scope)
         if span.least < 0 or span.greatest >= limit:
             yield f"the {name} takes values from {span.least} to {span.greatest}, allowed are 0 to {limit - 1}"
 
@@ -267,7 +282,7 @@ class _Check:
 
     def lives(self, tensor: Tensor, at: Write) -> Iterator[str]:
         """Only pages that live are written."""
-        pages = values_of(at.page, *self.scope)
+        pages = values_of(at.page, self.scope)
         pages = pages[(pages >= 0) & (pages < TileGrid(tensor.shape).pages)]
         dead = np.setdiff1d(pages, stored_pages(tensor, pages))
         if len(dead):
@@ -319,7 +334,7 @@ class _Check:
             if not 0 <= at.targets < len(self.epoch.core_sets):
                 yield f"there is no core set {at.targets}"
         else:
-            span = span_of(at.semaphore, *self.scope)
+            span = span_of(at.semaphore, self.scope)
             for semaphore in range(max(0, span.least), min(span.greatest, self.image.machine.semaphores) + 1):
                 self.waited[semaphore].add(self.thread_name)
 

@@ -198,9 +198,9 @@ class _Needed:
         found = self.image.tensors[tensor]
         if isinstance(found.place, DramPlace) and found.live is None:
             channels = self.image.machine.dram.channels
-            residues = residues_of(page, scope.counts, len(channels), scope.variables)
+            residues = residues_of(page, scope, len(channels))
             return tuple(channels[c] for c in sorted(residues))
-        return self.home_of(tensor, values_of(page, *scope))
+        return self.home_of(tensor, values_of(page, scope))
 
     def sources(self, at: Gather, scope: Scope) -> tuple[Coord, ...]:
         key = (at.tensor, at.index_map, *_values_key(at.page, scope))
@@ -210,7 +210,7 @@ class _Needed:
                 index_map = self.image.index_maps[at.index_map]
                 self.gathers[pair] = gathered_pages(index_map, self.image.tensors[at.tensor])
             results, pages = self.gathers[pair]
-            self.homes[key] = self.home_of(at.tensor, pages[np.isin(results, values_of(at.page, *scope))])
+            self.homes[key] = self.home_of(at.tensor, pages[np.isin(results, values_of(at.page, scope))])
         return self.homes[key]
 
     def home_of(self, tensor: int, pages: np.ndarray) -> tuple[Coord, ...]:
@@ -226,5 +226,7 @@ class _Needed:
 
 def _values_key(page: Affine, scope: Scope) -> tuple[object, ...]:
     """What the values of `page` depend on."""
+    if page in scope.taken:
+        return (scope.taken[page].tobytes(),)
     held = scope.variables[page.variable].tobytes() if page.variable >= 0 else b""
     return (page, scope.counts[: len(page.coefficients)], held)

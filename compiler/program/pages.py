@@ -4,14 +4,17 @@ Exact where there are no variables. A variable is taken to hold any value of the
 a loop whose count is a variable to run as often as the greatest of them says.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import mul
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from compiler.numerics import TILE, TileGrid
+from compiler.program.control import OutOfValuesError, Visit, run_code
 from compiler.program.image import Code, IndexMap, ShardPlace, Tensor
 from compiler.program.instructions import (
     VARIABLES,
@@ -20,6 +23,7 @@ from compiler.program.instructions import (
     CbTile,
     End,
     Fetch,
+    Gather,
     Instruction,
     Loop,
     Map,
@@ -28,6 +32,7 @@ from compiler.program.instructions import (
     Read,
     Reduce,
     Variable,
+    Write,
 )
 
 Pages = NDArray[np.int64]
@@ -38,10 +43,15 @@ _NOTHING: Pages = np.zeros(1, np.int64)
 
 class Scope(NamedTuple):
     """How often each of the loops around an instruction runs at most, and the values that each variable may hold,
-    ascending (no variables: none is used)."""
+    ascending (no variables: none is used).
+
+    `taken` holds the values, ascending, that affine values really take where somebody ran the loops to find out.
+    Variables and the counts of loops belong together, which bounds on each of them do not show.
+    """
 
     counts: tuple[int, ...]
     variables: tuple[Pages, ...] = ()
+    taken: Mapping[Affine, Pages] = MappingProxyType({})
 
     def amounts(self, amount: Amount) -> Pages:
         """The values that an amount may have, ascending."""
@@ -49,11 +59,14 @@ class Scope(NamedTuple):
 
 
 def scopes(code: Code) -> Iterator[tuple[int, Instruction, Scope]]:
-    """Index, instruction and scope of what is inside and outside of loops, without the loops themselves."""
+    """Index, instruction and scope of what is inside and outside of loops, without the loops themselves; where there
+    are tables, with the values that are really taken."""
     counts: list[int] = []
     values = variable_values(code)
+    moves = [index for index, at in enumerate(code.instructions) if isinstance(at, Read | Write | Gather)]
+    taken = values_taken(code, moves) if code.tables else {}
     for index, instruction in enumerate(code.instructions):
-        scope = Scope(tuple(counts), values[index])
+        scope = Scope(tuple(counts), values[index], taken.get(index, {}))
         if isinstance(instruction, Loop):
             counts.append(max(1, int(scope.amounts(instruction.count)[-1])))
         elif isinstance(instruction, End):
@@ -128,6 +141,31 @@ def _ends(code: Code) -> dict[int, int]:
     return ends
 
 
+def values_taken(code: Code, indices: Sequence[int]) -> dict[int, dict[Affine, Pages]]:
+    """The values, ascending, that the affine values of some instructions take while the code runs; nothing about those
+    that are never reached. Empty if tables run out."""
+    found: dict[int, dict[Affine, set[int]]] = {
+        index: {value: set() for value in affines_of(code.instructions[index])} for index in indices
+    }
+
+    def visit_of(sets: dict[Affine, set[int]]) -> Visit:
+        def visit(counters: Sequence[int], variables: Sequence[int]) -> None:
+            for value, values in sets.items():
+                held = variables[value.variable] if value.variable >= 0 else 0
+                values.add(value.constant + held + sum(map(mul, value.coefficients, counters)))
+
+        return visit
+
+    try:
+        run_code(code, {index: visit_of(sets) for index, sets in found.items()})
+    except OutOfValuesError:
+        return {}
+    return {
+        index: {value: np.array(sorted(values), np.int64) for value, values in sets.items() if values}
+        for index, sets in found.items()
+    }
+
+
 def variables_named(instruction: Instruction) -> Iterator[int]:
     """The variables that an instruction sets or uses."""
     if isinstance(instruction, Fetch | Probe):
@@ -141,16 +179,21 @@ def variables_used(instruction: Instruction) -> Iterator[int]:
         value = getattr(instruction, name)
         if isinstance(value, Variable):
             yield value.index
-        elif isinstance(value, Affine) and value.variable != -1:
-            yield value.variable
-    if isinstance(instruction, Map):
-        tiles = (operand for operand in instruction.operands if isinstance(operand, CbTile))
-        yield from (tile.offset.variable for tile in tiles if tile.offset.variable != -1)
-    elif isinstance(instruction, Reduce | Pack) and instruction.mask is not None:
-        tiles_of = (instruction.mask.row_tile, instruction.mask.column_tile)
-        yield from (tile.variable for tile in tiles_of if tile.variable != -1)
-    elif isinstance(instruction, Read) and instruction.guard != -1:
+    yield from (value.variable for value in affines_of(instruction) if value.variable != -1)
+    if isinstance(instruction, Read) and instruction.guard != -1:
         yield instruction.guard
+
+
+def affines_of(instruction: Instruction) -> Iterator[Affine]:
+    """The affine values of an instruction."""
+    for name in instruction.__slots__:
+        value = getattr(instruction, name)
+        if isinstance(value, Affine):
+            yield value
+    if isinstance(instruction, Map):
+        yield from (operand.offset for operand in instruction.operands if isinstance(operand, CbTile))
+    elif isinstance(instruction, Reduce | Pack) and instruction.mask is not None:
+        yield from (instruction.mask.row_tile, instruction.mask.column_tile)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,29 +204,34 @@ class Span:
     greatest: int
 
 
-def span_of(value: Affine, counts: Sequence[int], variables: Sequence[Pages] = ()) -> Span:
-    """The values that `value` takes lie between these two, and both occur; loop `d` runs `counts[d]` times, variable
-    `v` holds one of `variables[v]`."""
-    held = variables[value.variable] if value.variable >= 0 else _NOTHING
-    reach = [c * (count - 1) for c, count in zip(value.coefficients, counts, strict=False)]
+def span_of(value: Affine, scope: Scope) -> Span:
+    """The values that `value` takes lie between these two; without variables both occur."""
+    if value in scope.taken:
+        return Span(int(scope.taken[value][0]), int(scope.taken[value][-1]))
+    held = scope.variables[value.variable] if value.variable >= 0 else _NOTHING
+    reach = [c * (count - 1) for c, count in zip(value.coefficients, scope.counts, strict=False)]
     least, greatest = value.constant + int(held[0]), value.constant + int(held[-1])
     return Span(least + sum(min(0, r) for r in reach), greatest + sum(max(0, r) for r in reach))
 
 
-def values_of(value: Affine, counts: Sequence[int], variables: Sequence[Pages] = ()) -> Pages:
+def values_of(value: Affine, scope: Scope) -> Pages:
     """Every value that `value` takes, ascending."""
-    values = value.constant + (variables[value.variable] if value.variable >= 0 else _NOTHING)
-    for coefficient, count in zip(value.coefficients, counts, strict=False):
+    if value in scope.taken:
+        return scope.taken[value]
+    values = value.constant + (scope.variables[value.variable] if value.variable >= 0 else _NOTHING)
+    for coefficient, count in zip(value.coefficients, scope.counts, strict=False):
         if coefficient:
             values = np.unique(values[:, None] + coefficient * np.arange(count))
     return values
 
 
-def residues_of(value: Affine, counts: Sequence[int], modulus: int, variables: Sequence[Pages] = ()) -> frozenset[int]:
+def residues_of(value: Affine, scope: Scope, modulus: int) -> frozenset[int]:
     """The values that `value` takes, modulo `modulus`."""
-    held = variables[value.variable] if value.variable >= 0 else _NOTHING
+    if value in scope.taken:
+        return frozenset(np.unique(scope.taken[value] % modulus).tolist())
+    held = scope.variables[value.variable] if value.variable >= 0 else _NOTHING
     residues = {*(np.unique((value.constant + held) % modulus)).tolist()}
-    for coefficient, count in zip(value.coefficients, counts, strict=False):
+    for coefficient, count in zip(value.coefficients, scope.counts, strict=False):
         steps = {coefficient * turn % modulus for turn in range(min(count, modulus))}
         residues = {(residue + step) % modulus for residue in residues for step in steps}
     return frozenset(residues)

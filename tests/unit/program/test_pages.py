@@ -11,7 +11,7 @@ from compiler.numerics import DType, TileGrid
 from compiler.program.check import block_pages
 from compiler.program.image import DramPlace, IndexMap, Role, ShardPlace, Tensor
 from compiler.program.instructions import Affine
-from compiler.program.pages import gathered_pages, owner_numbers, residues_of, span_of, values_of
+from compiler.program.pages import Scope, gathered_pages, owner_numbers, residues_of, span_of, values_of
 
 _COUNTS = st.lists(st.integers(1, 5), min_size=3, max_size=3)
 
@@ -22,9 +22,10 @@ def test_values_of_an_offset(constant: int, coefficients: list[int], counts: lis
     value = Affine(constant, tuple(coefficients))
     turns = product(*(range(count) for count in counts))
     taken = {constant + sum(c * t for c, t in zip(coefficients, turn, strict=False)) for turn in turns}
-    assert values_of(value, counts).tolist() == sorted(taken)
-    assert (span_of(value, counts).least, span_of(value, counts).greatest) == (min(taken), max(taken))
-    assert residues_of(value, counts, 4) == {v % 4 for v in taken}
+    scope = Scope(tuple(counts))
+    assert values_of(value, scope).tolist() == sorted(taken)
+    assert (span_of(value, scope).least, span_of(value, scope).greatest) == (min(taken), max(taken))
+    assert residues_of(value, scope, 4) == {v % 4 for v in taken}
 
 
 @given(dims=st.tuples(*[st.integers(1, 5)] * 3), data=st.data())
