@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import prod
 
 from compiler.diagnostics import Span
 from compiler.ir.printer import print_expr
@@ -11,7 +10,7 @@ from compiler.numerics import TileGrid
 from compiler.numerics.layout import page_bytes
 from compiler.program.image import CbKind, Code, CoreProgram, DramPlace, Image, ShardPlace
 from compiler.program.instructions import Gather, Instruction, Map, Matmul, Read, Reduce, Write
-from runtime.view.traffic import with_loops
+from runtime.view.turns import with_turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +124,11 @@ def _buffers(program: CoreProgram) -> Iterator[BufferView]:
 def _work(image: Image, program: CoreProgram) -> Iterator[str]:
     """What a core computes, a line per distinct instruction with how often it runs: products and reductions first."""
     totals: dict[tuple[bool, str], int] = {}
-    for instruction, _, counts in with_loops(program.compute):
+    for instruction, _, turns in with_turns(program.compute):
         text = _describe(image, instruction)
-        if text is not None:
+        if text is not None and turns.times:
             key = (isinstance(instruction, Map), text)
-            totals[key] = totals.get(key, 0) + prod(counts)
+            totals[key] = totals.get(key, 0) + turns.times
     for (_, text), times in sorted(totals.items(), key=lambda item: item[0][0]):
         yield f"{text}, {times} times a core" if times > 1 else f"{text}, once a core"
     if not totals and any(isinstance(i, Gather) for i in program.read.instructions):

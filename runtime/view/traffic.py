@@ -6,33 +6,30 @@ own counts are the oracle of the test.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cache
-from math import prod
 
 import numpy as np
 
 from compiler.numerics import TILE, TileGrid
 from compiler.numerics.layout import page_bytes
-from compiler.program.image import Code, CoreProgram, DramPlace, Epoch, Image, IndexMap, ShardPlace, Tensor
+from compiler.program.image import CoreProgram, DramPlace, Epoch, Image, IndexMap, ShardPlace, Tensor
 from compiler.program.instructions import (
     Affine,
-    End,
     Gather,
     Instruction,
-    Loop,
     Multicast,
     Read,
     SemInc,
     Thread,
     Write,
 )
-from compiler.program.pages import owner_numbers
+from compiler.program.pages import owner_numbers, stored_pages
 from compiler.target import Coord
 from compiler.target.costs import flits, packets
 from runtime.view.routes import Ints, LinkTable, RouteTable, route_table
+from runtime.view.turns import Turns, repeated_values, with_turns
 
 SIGNAL_BYTES = 4
 TILE_ELEMENTS = TILE * TILE
@@ -106,18 +103,6 @@ def traffic(image: Image, links: LinkTable) -> tuple[EpochTraffic, ...]:
     return tuple(_epoch(image, index, links, homes) for index in range(len(image.epochs)))
 
 
-def with_loops(code: Code) -> Iterator[tuple[Instruction, int, tuple[int, ...]]]:
-    """Instructions with their origin and the counts of the loops around them; loops themselves are left out."""
-    counts: tuple[int, ...] = ()
-    for instruction, origin in zip(code.instructions, code.origins, strict=True):
-        if isinstance(instruction, Loop):
-            counts = (*counts, instruction.count)
-        elif isinstance(instruction, End):
-            counts = counts[:-1]
-        else:
-            yield instruction, origin, counts
-
-
 @dataclass(frozen=True, slots=True)
 class _Share:
     """Part of what an instruction reads or writes: `packets` packets of `nbytes` in all, at `node`."""
@@ -137,46 +122,50 @@ class _Homes:
     shares: dict[tuple[object, ...], tuple[_Share, ...]] = field(default_factory=dict)
     histograms: dict[tuple[object, ...], Ints] = field(default_factory=dict)
 
-    def of_pages(self, tensor: int, page: Affine, counts: tuple[int, ...]) -> tuple[_Share, ...]:
-        key = (tensor, page, counts)
+    def of_pages(self, tensor: int, page: Affine, turns: Turns) -> tuple[_Share, ...]:
+        key = (tensor, page, turns)
         if key not in self.shares:
             size = page_bytes(self.image.tensors[tensor].dtype)
-            self.shares[key] = self.whole_pages(self.image.tensors[tensor], size, page, counts)
+            self.shares[key] = self.whole_pages(self.image.tensors[tensor], size, page, turns)
         return self.shares[key]
 
-    def whole_pages(self, tensor: Tensor, size: int, page: Affine, counts: tuple[int, ...]) -> tuple[_Share, ...]:
+    def whole_pages(self, tensor: Tensor, size: int, page: Affine, turns: Turns) -> tuple[_Share, ...]:
         machine = self.image.machine
-        used = self.nodes(tensor, page, counts)
+        used = self.nodes(tensor, page, turns)
         each, flits_each = packets(machine, size), flits(machine, size)
         return tuple(_Share(node, int(n) * each, int(n) * flits_each, int(n) * size) for node, n in used)
 
     def position(self, coord: Coord) -> int:
         return coord.y * self.image.machine.columns + coord.x
 
-    def nodes(self, tensor: Tensor, page: Affine, counts: tuple[int, ...]) -> list[tuple[int, int]]:
-        """How often pages of each position are touched."""
+    def nodes(self, tensor: Tensor, page: Affine, turns: Turns) -> list[tuple[int, int]]:
+        """How often pages of each position are touched; pages that are not stored are at none."""
         machine, place = self.image.machine, tensor.place
         if isinstance(place, DramPlace):
             channels = machine.dram.channels
-            times = np.roll(self.residues(page.coefficients, counts), page.constant % len(channels))
+            if tensor.live is None and turns.pages is None:
+                times = np.roll(self.residues(page.coefficients, turns), page.constant % len(channels))
+            else:
+                touched = stored_pages(tensor, repeated_values(page, turns)) % len(channels)
+                times = np.bincount(touched, minlength=len(channels))
             return [(self.position(channels[c]), int(times[c])) for c in np.flatnonzero(times).tolist()]
-        owners = owner_numbers(tensor, place, repeated_values(page, counts))[0]
+        owners = owner_numbers(tensor, place, stored_pages(tensor, repeated_values(page, turns)))[0]
         times = np.bincount(owners, minlength=len(place.owners))
         return [(self.position(machine.cores[place.owners[o]]), int(times[o])) for o in np.flatnonzero(times).tolist()]
 
-    def residues(self, coefficients: tuple[int, ...], counts: tuple[int, ...]) -> Ints:
+    def residues(self, coefficients: tuple[int, ...], turns: Turns) -> Ints:
         """How often each residue modulo the number of channels occurs, without the constant."""
         modulus = len(self.image.machine.dram.channels)
-        key = (coefficients, counts)
+        key = (coefficients, turns.counts)
         if key not in self.histograms:
-            values = repeated_values(Affine(0, coefficients), counts)
+            values = repeated_values(Affine(0, coefficients), turns)
             self.histograms[key] = np.bincount(values % modulus, minlength=modulus)
         return self.histograms[key]
 
-    def of_gather(self, at: Gather, counts: tuple[int, ...]) -> tuple[_Share, ...]:
-        key = (at.tensor, at.index_map, at.page, counts)
+    def of_gather(self, at: Gather, turns: Turns) -> tuple[_Share, ...]:
+        key = (at.tensor, at.index_map, at.page, turns)
         if key not in self.shares:
-            times = np.bincount(repeated_values(at.page, counts))
+            times = np.bincount(repeated_values(at.page, turns))
             self.shares[key] = self.gathered(at.tensor, at.index_map, times)
         return self.shares[key]
 
@@ -184,6 +173,8 @@ class _Homes:
         machine, tensor = self.image.machine, self.image.tensors[number]
         results, sources, lengths = gather_runs(self.image.index_maps[index_map], tensor.shape)
         wanted = results < len(times)
+        if tensor.live is not None:
+            wanted &= tensor.live.array.ravel()[sources]
         results, sources, lengths = results[wanted], sources[wanted], lengths[wanted]
         weight = times[results]
         nbytes = lengths * tensor.dtype.itemsize
@@ -199,19 +190,6 @@ class _Homes:
             for node, runs, flit_count, size in zip(nodes, *sums, strict=True)
             if runs
         )
-
-
-def repeated_values(value: Affine, counts: tuple[int, ...]) -> Ints:
-    """Every value that `value` takes, as often as it takes it."""
-    values = np.array([value.constant], np.int64)
-    repeats = 1
-    for index, count in enumerate(counts):
-        coefficient = value.coefficients[index] if index < len(value.coefficients) else 0
-        if coefficient:
-            values = (values[:, None] + coefficient * np.arange(count)).ravel()
-        else:
-            repeats *= count
-    return np.repeat(values, repeats)
 
 
 @cache
@@ -275,31 +253,29 @@ class _Counter:
 
     def program(self, program: CoreProgram) -> None:
         for thread, code in ((Thread.READ, program.read), (Thread.WRITE, program.write)):
-            for instruction, origin, counts in with_loops(code):
-                self.instruction(program, thread, instruction, origin, counts)
+            for instruction, origin, turns in with_turns(code):
+                self.instruction(program, thread, instruction, origin, turns)
 
-    def instruction(
-        self, program: CoreProgram, thread: Thread, at: Instruction, origin: int, counts: tuple[int, ...]
-    ) -> None:
+    def instruction(self, program: CoreProgram, thread: Thread, at: Instruction, origin: int, turns: Turns) -> None:
         core = self.homes.position(self.image.machine.cores[program.core])
         match at:
             case Read():
                 name = self.name(origin, StreamKind.LOAD, thread, at)
-                self.loads(self.tally(name), core, at.noc, self.homes.of_pages(at.tensor, at.page, counts))
+                self.loads(self.tally(name), core, at.noc, self.homes.of_pages(at.tensor, at.page, turns))
             case Gather():
                 name = self.name(origin, StreamKind.GATHER, thread, at)
-                self.loads(self.tally(name), core, at.noc, self.homes.of_gather(at, counts))
+                self.loads(self.tally(name), core, at.noc, self.homes.of_gather(at, turns))
             case Write():
                 name = self.name(origin, StreamKind.STORE, thread, at)
-                self.stores(self.tally(name), core, at.noc, self.homes.of_pages(at.tensor, at.page, counts))
+                self.stores(self.tally(name), core, at.noc, self.homes.of_pages(at.tensor, at.page, turns))
             case Multicast():
                 buffer = program.buffers[at.cb]
                 stream = StreamName(origin, StreamKind.SHARE, thread, at.noc, -1, buffer.name)
                 size = at.pages * page_bytes(buffer.dtype)
-                self.to_set(self.tally(stream), core, at.noc, at.targets, size, prod(counts))
+                self.to_set(self.tally(stream), core, at.noc, at.targets, size, turns.times)
             case SemInc():
                 stream = StreamName(origin, StreamKind.SIGNAL, thread, at.noc, -1, "semaphores")
-                self.to_set(self.tally(stream), core, at.noc, at.targets, SIGNAL_BYTES, prod(counts))
+                self.to_set(self.tally(stream), core, at.noc, at.targets, SIGNAL_BYTES, turns.times)
             case _:
                 pass
 

@@ -1,6 +1,7 @@
 """What a view shows is what the programs do: counted from the image alone, and equal to what the emulator counted."""
 
 from itertools import pairwise
+from math import prod
 
 import numpy as np
 import pytest
@@ -16,7 +17,8 @@ from runtime.view.lines import IDLE
 from runtime.view.model import build
 from runtime.view.routes import Link, runs
 from runtime.view.timeline import covered_cycles
-from runtime.view.traffic import StreamKind, gather_runs, repeated_values
+from runtime.view.traffic import StreamKind, gather_runs
+from runtime.view.turns import Turns, repeated_values
 from tests.unit.view.ran import CASES, PROGRAMS, ran
 
 BUSY, PIPE, IDLE_REASON = (REASONS.index(name) for name in ("busy", "pipe", "idle"))
@@ -131,7 +133,8 @@ def test_repeated_values_are_those_of_the_loops(loops: list[tuple[int, int]], co
     for coefficient, times in loops:
         expected = [value + coefficient * turn for value in expected for turn in range(times)]
     value = Affine(constant, tuple(coefficient for coefficient, _ in loops))
-    found = repeated_values(value, tuple(times for _, times in loops))
+    counts = tuple(times for _, times in loops)
+    found = repeated_values(value, Turns(prod(counts), counts))
     assert sorted(found.tolist()) == sorted(expected)
 
 
