@@ -54,7 +54,11 @@ def convert(ctx: Context, operand: Operand, dtype: DType, span: Span) -> Value:
         number = _number(ctx, operand, dtype, converting=True)
         return ctx.tensor(ctx.builder.constant(np.asarray(number), dtype, ctx.span(span)), ())
     _warn_lossy(ctx, value, dtype, span)
-    return ctx.tensor(ctx.builder.cast(value.id, dtype, ctx.span(span)), value.axes)
+    axes, id = value.axes, value.id
+    if dtype.is_block:  # neighbors are those of the last axis that is seen
+        axes = tuple(sorted(value.axes, key=ctx.key))
+        id = permute(ctx, id, [value.axes.index(axis) for axis in axes], span)
+    return ctx.tensor(ctx.builder.cast(id, dtype, ctx.span(span)), axes)
 
 
 def _warn_lossy(ctx: Context, value: Tensor, dtype: DType, span: Span) -> None:

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from compiler.numerics import DType
-from compiler.numerics.fidelity import LEFT_LOW_BITS, RIGHT_LOW_BITS, Fidelity, Part, take_part
+from compiler.numerics.fidelity import LEFT_LOW_BITS, RIGHT_LOW_BITS, Fidelity, Part, phases, take_part
 from compiler.target.costs import matmul_cost
 from compiler.target.load import load_machine
 from emulator.kernels.compile import Compiler
@@ -55,9 +55,9 @@ def test_the_kernel_takes_the_same_part(part: Part, low_bits: int) -> None:
 
 def test_cycles_of_each_fidelity() -> None:
     """Measured on silicon: LoFi 21.9 and HiFi2 37.7 cycles per tile product, packing included (tt-metal)."""
-    machine = load_machine("wormhole_n150")
+    machine, bf16 = load_machine("wormhole_n150"), (DType.BF16, DType.BF16)
     cycles = [
-        sum(matmul_cost(machine, DType.BF16, 2, 2, 8, a.phases * b.phases).math for a, b in fidelity.passes) / 32
+        sum(matmul_cost(machine, *bf16, 2, 2, 8, phases(parts, *bf16)).math for parts in fidelity.passes) / 32
         for fidelity in Fidelity
     ]
     assert cycles[0] == pytest.approx(21.9, rel=0.05)

@@ -9,7 +9,9 @@ import pytest
 from numpy.typing import NDArray
 
 from compiler.numerics import DType, Expr, ScalarNode, ScalarOp
+from compiler.numerics.dtypes import round_to
 from compiler.numerics.expr import identity
+from compiler.numerics.layout import page_bytes
 from compiler.program import instructions as ins
 from compiler.program.image import CbKind, CircularBuffer, CoreSet, IndexMap, Kernel, Operand, Role, ShardPlace, Spread
 from compiler.program.instructions import ZERO, Affine, CbTile, DstTile
@@ -72,14 +74,14 @@ def computed(
 @pytest.mark.parametrize("noc", [0, 1])
 @pytest.mark.parametrize("dtype", list(DType))
 def test_pages_pass_through_a_core(dtype: DType, noc: int) -> None:
-    x = floats(3, 70, 33).astype(dtype.numpy)
+    x = round_to(floats(3, 70, 33), dtype)
     h = Handmade(MACHINE)
     source, target = h.dram("x", dtype, x.shape, Role.INPUT), h.dram("y", dtype, x.shape, Role.OUTPUT)
     h.epoch([Program(7, [ring(0, dtype)], read=load_all(0, source, 18, noc), write=store_all(0, target, 18, noc))])
     result = run(h.image(), {"x": x})
     assert np.array_equal(result.outputs["y"], x)
     moved = {t.tensor: (t.read_bytes, t.written_bytes) for t in result.profile.epochs[0].tensors}
-    assert moved == {"x": (18 * 1024 * dtype.itemsize, 0), "y": (0, 18 * 1024 * dtype.itemsize)}
+    assert moved == {"x": (18 * page_bytes(dtype), 0), "y": (0, 18 * page_bytes(dtype))}
 
 
 def test_constants_come_with_the_image() -> None:

@@ -96,7 +96,7 @@ def test_malformed_text_points_at_the_place() -> None:
         ("x_step = 0", "x_step = 1", "E0404", "NoC 0 is a mesh and moves by (1, 0)"),
         ("dst_tiles = 4", "dst_tiles = 1", "E0404", "`compute.dst_tiles` is 1"),
         ("l1_bytes = 262144", "l1_bytes = 16384", "E0404", "at least 32768 are needed"),
-        ("l1_alignment = 16", "l1_alignment = 48", "E0404", "it must divide the smallest page"),
+        ("l1_alignment = 16", "l1_alignment = 48", "E0404", "it must divide every page, so 64"),
         ("l1_alignment = 16", "l1_alignment = 4", "E0404", "and be a multiple of 16"),
         ("bytes_per_cycle = 16.0", "bytes_per_cycle = inf", "E0404", "`dram.bytes_per_cycle` is inf"),
     ],
