@@ -2,8 +2,7 @@
 
 A tensor may be assumed to be finite if the source says so, or if the user lets us assume it, unless a tile of it is
 known not to be. An assumption is made only where it tells more: that tiles are zero or constant, that iterations
-change nothing, what sign numbers have. A tile whose numbers are all zero and that may hold NaN otherwise is zero if
-the result is finite.
+change nothing, what sign numbers have. What is relied upon is computed, all of it, so that it can be checked.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,9 +10,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from compiler.numerics import TileGrid
 from compiler.partition.nest import Nest, Workload
-from compiler.prune.facts import Facts, Flags
-from compiler.prune.forward import NestFacts, nest_facts, zero_where
+from compiler.prune.facts import Facts, Flags, regrid
+from compiler.prune.forward import NestFacts, nest_facts
 
 Level = tuple[Facts, frozenset[int]]
 """What may be taken for known of a storage, and the storages that have to be finite for it."""
@@ -44,9 +44,10 @@ class Assumer:
 
     def visit(self, nest: Nest) -> NestFacts:
         plain = nest_facts(self.workload, nest, self.proven)
-        self.proven[nest.out] = plain.out
-        facts = self.result(nest, self.chosen(nest, plain))
-        self.best[nest.out] = facts.out, facts.relies
+        target = TileGrid(self.workload.storages[nest.out].shape).dims
+        self.proven[nest.out] = plain.out.each(lambda part: regrid(part, nest.out_dims, target))
+        facts = self.chosen(nest, plain)
+        self.best[nest.out] = facts.out.each(lambda part: regrid(part, nest.out_dims, target)), facts.relies
         return facts
 
     def chosen(self, nest: Nest, plain: NestFacts) -> NestFacts:
@@ -87,14 +88,6 @@ class Assumer:
             known[storage] = facts
         relies = frozenset[int]().union(*(relies for _, relies in picked.values()))
         return replace(nest_facts(self.workload, nest, known), relies=relies)
-
-    def result(self, nest: Nest, facts: NestFacts) -> NestFacts:
-        """Take the result to be finite where its numbers are zeros."""
-        out = facts.out
-        perhaps = np.asarray(out.nan & (out.low == 0) & (out.high == 0))
-        if not perhaps.any() or not self.may_assume(nest.out) or out.never_finite.any():
-            return facts
-        return replace(facts, out=zero_where(out, perhaps), relies=facts.relies | {nest.out})
 
 
 def same(a: NestFacts, b: NestFacts, *, finite: bool) -> bool:

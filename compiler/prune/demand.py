@@ -13,7 +13,7 @@ import numpy as np
 from compiler.numerics import Expr, ScalarOp, TileGrid
 from compiler.partition.nest import ContractBody, GatherBody, MapBody, Nest, ReduceBody, Workload
 from compiler.program.image import Role
-from compiler.prune.facts import Facts, Flags
+from compiler.prune.facts import Facts, Flags, regrid
 from compiler.prune.forward import NEUTRAL, NestFacts
 from compiler.prune.gathers import relation
 from compiler.prune.intervals import evaluate
@@ -65,7 +65,8 @@ class _Demander:
 
     def visit(self, nest: Nest, facts: NestFacts) -> NestDemand:
         out = self.workload.storages[nest.out]
-        live = np.ones((1,) * len(nest.out_dims), np.bool_) if out.role is Role.OUTPUT else self.pages[nest.out]
+        asked = regrid(self.pages[nest.out], TileGrid(out.shape).dims, nest.out_dims)
+        live = np.ones((1,) * len(nest.out_dims), np.bool_) if out.role is Role.OUTPUT else asked
         if not (out.role is Role.OUTPUT and out.name in self.states):
             live = live & ~replaceable(facts.out, self.signs[nest.out])
         needs = operand_needs(self.workload, nest, facts, live, self.signs[nest.out])
@@ -73,6 +74,8 @@ class _Demander:
         if whole:
             everything = np.ones((1,) * len(nest.space), np.bool_)
             needs = Needs(everything, tuple(everything for _ in nest.operands))
+        for storage in () if whole else facts.relies:
+            self.pages[storage] = np.ones_like(self.pages[storage])
         for number, wanted in enumerate(needs.operands):
             storage = nest.operands[number].storage
             self.pages[storage] = self.pages[storage] | self.collect(nest, facts, number, wanted)

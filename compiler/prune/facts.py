@@ -160,6 +160,16 @@ def some(flags: Flags, axes: tuple[int, ...], *, keep: bool = False) -> Flags:
     return np.asarray(np.any(flags, axis=axes, keepdims=keep))
 
 
+def regrid(array: NDArray[Any], dims: tuple[int, ...], target: tuple[int, ...]) -> NDArray[Any]:
+    """Renumber an array over `dims` (or of extent 1) to the grid `target` of the same pages in the same order: a
+    storage may be known by another shape to its producer than to its readers."""
+    if dims == target:
+        return array
+    if array.size == 1:
+        return array.reshape((1,) * len(target))
+    return squeeze(np.broadcast_to(array, dims).reshape(target))
+
+
 def mask_of(flags: Flags, dims: tuple[int, ...]) -> TileMask:
     """The set of tiles over `dims`, where `flags` may have extent 1."""
     return TileMask.of(np.broadcast_to(flags, dims))

@@ -15,7 +15,7 @@ from compiler.partition.nest import Nest, Storage, Workload
 from compiler.program.image import Role
 from compiler.prune.assume import Analysis, Assumer
 from compiler.prune.demand import Demand, NestDemand, demand, replaceable
-from compiler.prune.facts import Flags, mask_of
+from compiler.prune.facts import Flags, mask_of, regrid
 from compiler.prune.forward import source_facts
 from compiler.prune.options import PruneOptions
 from compiler.prune.signs import signs_that_matter
@@ -118,7 +118,8 @@ class _Writer:
         """The pages that are stored, None for all."""
         if storage.producer >= 0:
             needed = self.needed.nests[storage.producer]
-            return None if needed.whole else needed.pages
+            dims = self.workload.nests[storage.producer].out_dims
+            return None if needed.whole else regrid(needed.pages, dims, TileGrid(storage.shape).dims)
         if storage.role is Role.CONSTANT:
             pages = self.needed.pages[old] & ~replaceable(self.analysis.best[old], self.signs[old])
         else:
