@@ -13,6 +13,7 @@ from compiler.program.serialize import write_file
 from runtime.cli.exit_codes import ExitCode
 from runtime.cli.program import IMAGE_SUFFIX, Program, compile_source, show_warnings
 from runtime.cli.progress import Progress
+from runtime.cli.pruning import planned_document, planned_table
 from runtime.cli.summary import image_document, image_tables
 from runtime.cli.terminal import Terminal
 from runtime.errors import bad_input, did_you_mean
@@ -43,6 +44,7 @@ def run(arguments: Namespace, terminal: Terminal) -> int:
     terminal.document(
         {"ok": True, "image": str(target) if target else None, "compile_seconds": program.compile_seconds}
         | {"emitted": emitted, "after": dict(printed)}
+        | {"pruned": planned_document(program.planned) if program.planned is not None else None}
         | image_document(program.image)
     )
     return ExitCode.OK
@@ -80,6 +82,8 @@ def _emit(form: str | None, program: Program) -> str | None:
 def _summarize(program: Program, target: Path | None, terminal: Terminal) -> None:
     for table in image_tables(program.image):
         terminal.table(table)
+    if program.planned is not None and not program.planned.nothing:
+        terminal.table(planned_table(program.planned))
     terminal.text(f"\ncompiled in {program.compile_seconds or 0.0:.2f} s")
     if target is not None:
         terminal.text(f"wrote {target}; `meshc run {target}` runs it, `meshc asm {target}` prints it")

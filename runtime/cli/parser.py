@@ -15,10 +15,11 @@ COMMANDS = {
     "asm": "print an image as text, or assemble such a text",
     "check": "say what is wrong with programs, without compiling them",
     "fmt": "lay programs out, in place",
-    "explain": "explain the code of a message, or why a run took so long",
+    "explain": "explain the code of a message, why a run took so long, or what of a program is left out",
     "machines": "list the machines, or every constant of one with its source",
 }
 DEFAULT_MACHINE = "wormhole_n150"
+PRUNE_MODES = ("none", "static", "dynamic", "all")
 WARNINGS = ("W0101", "W0102", "W0301", "W0302")
 
 
@@ -111,6 +112,19 @@ def _program_options(parser: argparse.ArgumentParser) -> None:
     _source_options(parser)
     parser.add_argument("--machine", metavar="MACHINE", help=f"preset or TOML file (default: {DEFAULT_MACHINE})")
     parser.add_argument("--seed", type=_seed, default=0, help="seed of placement and of random inputs (default: 0)")
+    parser.add_argument(
+        "--weights", metavar="FILE", help="a safetensors file; a program compiled with it leaves out what is zero in it"
+    )
+    parser.add_argument(
+        "--prune",
+        choices=PRUNE_MODES,
+        help="leave out what is zero: as far as known before the run, in it (default: all)",
+    )
+    parser.add_argument(
+        "--assume-finite",
+        action="store_true",
+        help="promise that no input or weight holds NaN or infinity",
+    )
 
 
 def _compile(parser: argparse.ArgumentParser) -> None:
@@ -131,9 +145,11 @@ def _run(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="a .npy or .npz file, or `random` or `zeros`; without NAME=, `random` or `zeros` is for all that remain",
     )
-    parser.add_argument("--weights", metavar="FILE", help="a safetensors file with the weights")
     parser.add_argument("--output", metavar="NAME=FILE", action="append", default=[], help="write an output as .npy")
     parser.add_argument("--check", action="store_true", help="compare with the NumPy reference")
+    parser.add_argument(
+        "--compare-unpruned", action="store_true", help="compile and run without pruning too, and compare the two"
+    )
     parser.add_argument("--profile", metavar="RUN", help="keep the run in a .json file, for `view` and `explain`")
 
 
@@ -174,8 +190,12 @@ def _fmt(parser: argparse.ArgumentParser) -> None:
 
 def _explain(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "subject", metavar="CODE|RUN", help="the code of an error or a warning, such as E0301; or a run (.json)"
+        "subject",
+        metavar="CODE|RUN|PROGRAM",
+        help="the code of an error or a warning, such as E0301; a run (.json); with --pruned a .mesh program",
     )
+    parser.add_argument("--pruned", action="store_true", help="of a program: say what is left out, and why")
+    _program_options(parser)
     parser.add_argument(
         "--try", dest="trial", action="store_true", help="of a run: compile the suggestions and run them"
     )

@@ -13,9 +13,11 @@ from compiler.program.serialize import read_file
 from compiler.target.load import load_machine
 from runtime.cli.parser import DEFAULT_MACHINE
 from runtime.cli.progress import Progress
+from runtime.cli.pruning import prune_options
 from runtime.cli.source import lowered, open_module
 from runtime.cli.terminal import Terminal
 from runtime.errors import bad_input
+from runtime.pruning import Planned, planned
 from runtime.view.graphs import GraphRecord, PassStep, pass_steps
 
 IMAGE_SUFFIX = ".mimg"
@@ -31,6 +33,8 @@ class Program:
     compiled: Compiled | None = None
     compile_seconds: float | None = None
     passes: tuple[PassStep, ...] = ()
+    planned: Planned | None = None
+    """What pruning left out, if the image was made here."""
     warnings: tuple[Diagnostic, ...] = ()
 
     def record(self, seed: int) -> GraphRecord | None:
@@ -66,11 +70,12 @@ def compile_source(arguments: Namespace, progress: Progress, observe: Observer |
     progress.stage(f"compiling {arguments.file}")
     start = perf_counter()
     program = lowered(open_module(arguments.file, arguments), arguments.program, arguments)
-    compiled = compile_graph(program.graph, machine, CompileOptions(seed=arguments.seed), observe=observed)
+    graph, prune = prune_options(program.graph, arguments)
+    compiled = compile_graph(graph, machine, CompileOptions(seed=arguments.seed, prune=prune), observe=observed)
     seconds = perf_counter() - start
     warnings = program.warnings + compiled.notes
     passes = pass_steps(len(program.graph.ops), sizes)
-    return Program(compiled.image, program.graph, compiled, seconds, passes, warnings)
+    return Program(compiled.image, program.graph, compiled, seconds, passes, planned(compiled), warnings)
 
 
 def show_warnings(program: Program, terminal: Terminal) -> None:
@@ -81,11 +86,21 @@ def show_warnings(program: Program, terminal: Terminal) -> None:
 
 def refuse_source_options(arguments: Namespace) -> None:
     """Raise E0531 for an option that no image can obey."""
-    names = ("set", "program", "machine", "path", "deny", "check")
-    given = [f"--{name}" for name in names if getattr(arguments, name, None)]
+    names = ("set", "program", "machine", "path", "deny", "check", "prune", "assume_finite", "compare_unpruned")
+    given = [f"--{name.replace('_', '-')}" for name in names if getattr(arguments, name, None)]
     if given:
         raise bad_input(
             "E0531",
             f"`{given[0]}` needs the source of the program, but `{arguments.file}` is an image, already compiled",
             helps=[f"give the .mesh file in place of the image, or leave `{given[0]}` out"],
+        )
+
+
+def refuse_weights(arguments: Namespace) -> None:
+    """Raise E0531 for weights of an image that is not run."""
+    if arguments.weights is not None:
+        raise bad_input(
+            "E0531",
+            f"`--weights` needs the source of the program, but `{arguments.file}` is already compiled",
+            helps=["give the .mesh file in its place, or leave `--weights` out"],
         )

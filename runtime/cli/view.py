@@ -9,7 +9,7 @@ from typing import BinaryIO
 from compiler.program.image import Image
 from compiler.program.serialize import dump, read_file
 from runtime.cli.exit_codes import ExitCode
-from runtime.cli.program import IMAGE_SUFFIX, compile_source, refuse_source_options, show_warnings
+from runtime.cli.program import IMAGE_SUFFIX, compile_source, refuse_source_options, refuse_weights, show_warnings
 from runtime.cli.progress import Progress
 from runtime.cli.terminal import Terminal, amount
 from runtime.errors import bad_input
@@ -66,6 +66,7 @@ def _open(arguments: Namespace, file: str, profile: str | None, progress: Progre
     progress.stage(f"reading {file}")
     if path.suffix in (RUN_SUFFIX, IMAGE_SUFFIX):
         refuse_source_options(arguments)
+        refuse_weights(arguments)
     if path.suffix == RUN_SUFFIX:
         content = read_run(path)
         return build(content.image, content.run, content.graph)
