@@ -202,7 +202,8 @@ class _Solver:
             for number, access in enumerate(self.workload.nests[stage.nest].operands):
                 if stage.operands[number].from_l1:
                     producer = storages[access.storage].producer - start
-                    streams = times_loaded(self.workload, stage, number) > 1
+                    # The cores of ragged stages take blocks in other orders than those they are made in.
+                    streams = times_loaded(self.workload, stage, number) > 1 and not stage.deal
                     handed = self.handed(begins[producer], picked[producer], candidate) if streams else ends[producer]
                     begin, end = max(begin, handed), max(end, ends[producer] + cost.first)
             begins.append(begin)
