@@ -281,7 +281,7 @@ def keeps_flags(image: im.Image) -> bool:
         id(code): code
         for epoch in image.epochs
         for program in epoch.programs
-        for code in (program.read, program.compute)
+        for code in (program.read, program.compute, program.write)
     }
     return any(_looks_at_flags(instruction) for code in codes.values() for instruction in code.instructions)
 
