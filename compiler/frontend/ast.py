@@ -298,6 +298,8 @@ class Module:
     imports: tuple[Import, ...] = ()
     modules: tuple["Module", ...] = ()
     semantics: tuple[Semantics, ...] = ()
+    asserts: tuple[Assert, ...] = ()
+    """What the sizes must obey."""
 
 
 def children(node: Item | Keyword) -> Iterator[Item]:

@@ -8,6 +8,7 @@ from typing import Protocol
 import grammar
 from compiler.diagnostics import Diagnostic, DiagnosticError, Label, Source
 from compiler.frontend import ast
+from compiler.frontend.context import did_you_mean
 from compiler.frontend.names import check
 from compiler.frontend.parse import parse
 
@@ -64,6 +65,25 @@ def reachable(module: ast.Module) -> dict[str, ast.Module]:
     for part in module.modules:
         found |= {name: other for name, other in reachable(part).items() if name not in found}
     return found
+
+
+def settings(module: ast.Module, sizes: Mapping[str, int]) -> dict[str, dict[str, int]]:
+    """Deal out `sizes` to the files that they belong to, by the name of the source: `NAME` to `module` itself,
+    `file.NAME` to what it or another file imports as `file`. Raises E0208 for a file that nobody imports."""
+    files: dict[str, list[str]] = {"": [module.source.name]}
+    for part in reachable(module).values():
+        for item, imported in zip(part.imports, part.modules, strict=False):
+            files.setdefault(str(item), []).append(imported.source.name)
+    given: dict[str, dict[str, int]] = {}
+    for name, size in sizes.items():
+        path, _, dim = name.rpartition(".")
+        if path not in files:
+            helps = did_you_mean(path, files) or ("a size of an imported file is called `file.NAME`",)
+            message = f"`{module.source.name}` imports nothing called `{path}`"
+            raise DiagnosticError((Diagnostic("E0208", message, helps=helps),), {module.source.name: module.source})
+        for source in files[path]:
+            given.setdefault(source, {})[dim] = size
+    return given
 
 
 @dataclass(slots=True)

@@ -34,6 +34,7 @@ def _warning(code: str, message: str, *labels: Label, helps: Iterable[str] = ())
 def _definitions(module: ast.Module) -> Iterator[Diagnostic]:
     """Sizes, functions and imports that nothing in the file uses."""
     used = {dim_name for dim in module.dims for dim_name in _names(ast.walk(dim.value))}
+    used |= {name for statement in module.asserts for name in _names(ast.walk(statement.condition))}
     called = set[str]()
     definitions: list[Definition] = [*module.functions, *module.programs]
     for definition in definitions:

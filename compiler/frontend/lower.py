@@ -15,7 +15,7 @@ from compiler.frontend.control import failed_assertion, loop_range, truth, unass
 from compiler.frontend.elementwise import convert, elementwise
 from compiler.frontend.frames import Frame, Scope
 from compiler.frontend.hints import asked_fidelity, hint_of
-from compiler.frontend.library import library, reachable, visible
+from compiler.frontend.library import library, reachable, settings, visible
 from compiler.frontend.options import extent_of, tensor_operand
 from compiler.frontend.recurrence import scan
 from compiler.frontend.reduction import REDUCTIONS, Fold, check_indices, reduce
@@ -37,7 +37,8 @@ def lower(
     sizes: Mapping[str, int],
     warn: Callable[[Diagnostic], None] = lambda warning: None,
 ) -> TensorGraph:
-    """Return the graph of `program` (None: the only one), with `sizes` in place of the values of `dim`s.
+    """Return the graph of `program` (None: the only one), with `sizes` in place of the values of `dim`s: those of
+    `module` by their names, those of an imported file as `file.NAME`.
 
     Raises `DiagnosticError` with what is wrong in each statement, one diagnostic per cause. Calls `warn` with what is
     right but doubtful.
@@ -47,9 +48,8 @@ def lower(
     sources = {part.source.name: part.source for part in (*modules.values(), library())}
     annihilates = any(item.name.text == ZERO_ANNIHILATES for item in module.semantics)
     ctx = Context(chosen.name.text, sources, annihilates=annihilates)
-    scopes = {
-        name: Scope(visible(part), _dims(part, ctx, sizes if part is module else {})) for name, part in modules.items()
-    }
+    given = settings(module, sizes)
+    scopes = {name: Scope(visible(part), _dims(part, ctx, given.get(name, {}))) for name, part in modules.items()}
     scopes[library().source.name] = Scope(visible(library()), {})
     Lowering(ctx, scopes).program(chosen)
     for warning in ctx.warnings:
@@ -75,7 +75,8 @@ def _choose(module: ast.Module, program: str | None) -> ast.Program:
 
 
 def _dims(module: ast.Module, ctx: Context, sizes: Mapping[str, int]) -> dict[str, int]:
-    """The value of every `dim`; raises E0208 for an unknown size and E0312 for one that is not positive."""
+    """The value of every `dim`; raises E0208 for an unknown size, E0312 for one that is not positive and E0330 for
+    values that an `assert` of the file refuses."""
     known = {dim.name.text for dim in module.dims}
     problems = []
     for name in sizes:
@@ -91,7 +92,16 @@ def _dims(module: ast.Module, ctx: Context, sizes: Mapping[str, int]) -> dict[st
             frame = Frame(scope := Scope({}, values), scope.constants())
             operand = Lowering(ctx, {}).operand(dim.value, frame)
         values[dim.name.text] = extent_of(ctx, operand)
+    _check_sizes(module, ctx, values)
     return values
+
+
+def _check_sizes(module: ast.Module, ctx: Context, values: Mapping[str, int]) -> None:
+    """Raise E0330 for the first `assert` of a file that its sizes break."""
+    frame = Frame(scope := Scope({}, values), scope.constants())
+    lowering = Lowering(ctx, {})
+    for statement in module.asserts:
+        lowering.statement(statement, frame)
 
 
 class Lowering:

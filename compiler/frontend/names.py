@@ -65,6 +65,8 @@ class _Checker:
         for dim in self.tree.dims:
             self.expression(dim.value, known)
             known.add(dim.name.text)
+        for statement in self.tree.asserts:
+            self.expression(statement.condition, known)
         for function in self.tree.functions:
             if function.name.text in BUILTINS:
                 message = f"`{function.name.text}` is built in and cannot be defined"

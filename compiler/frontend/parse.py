@@ -58,11 +58,14 @@ class _Converter:
         programs: list[ast.Program] = []
         imports: list[ast.Import] = []
         semantics: list[ast.Semantics] = []
+        asserts: list[ast.Assert] = []
         for item in _trees(tree):
             if item.data == "imports":
                 imports += [self.path(path) for path in _trees(item)]
             elif item.data == "semantics":
                 semantics.append(ast.Semantics(self.name(item.children[0]), self.span(item)))
+            elif item.data == "assert":
+                asserts.append(self.assertion(item))
             elif item.data == "dims":
                 dims += [self.dim(dim) for dim in _trees(item)]
             elif item.data == "function":
@@ -76,6 +79,7 @@ class _Converter:
             tuple(programs),
             tuple(imports),
             semantics=tuple(semantics),
+            asserts=tuple(asserts),
         )
 
     def path(self, tree: Tree) -> ast.Import:
@@ -201,8 +205,11 @@ class _Converter:
                 other = (self.nested(otherwise),) if otherwise.data == "if" else self.block(otherwise)
             head = self.between(tree, condition)
             return ast.If(self.root(condition), self.block(block), otherwise=other, span=head)
+        return self.assertion(tree)
+
+    def assertion(self, tree: Tree) -> ast.Assert:
         condition, text = tree.children
-        return ast.Assert(self.root(condition), str(text)[1:-1] if text is not None else None, span)
+        return ast.Assert(self.root(condition), str(text)[1:-1] if text is not None else None, self.span(tree))
 
     def between(self, first: _Part, last: _Part) -> Span:
         """From the beginning of one part to the end of another."""

@@ -180,10 +180,10 @@ def _outside(fault: _Fault) -> Diagnostic | None:
     if fault.brackets or not set(fault.accepted) >= DEFINITIONS or fault.token.type in OPERATORS:
         return None
     word = str(fault.token)
-    close = get_close_matches(word, ["import", "dim", "fn", "program"], 1)
+    close = get_close_matches(word, ["import", "semantics", "dim", "assert", "fn", "program"], 1)
     helps = [_WORDS[word]] if word in _WORDS else [f"did you mean `{close[0]}`?"] if close else []
     message = f"{fault.found} stands outside of any function or program"
-    helps += [] if helps else ["a file consists of `import`, `dim`, `fn` and `program`"]
+    helps += [] if helps else ["a file consists of `import`, `semantics`, `dim`, `assert`, `fn` and `program`"]
     return Diagnostic("E0109", message, (Label(fault.place),), helps=tuple(helps))
 
 

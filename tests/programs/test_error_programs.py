@@ -29,7 +29,7 @@ class Expectation:
         errors = [
             f"{code}{place}" for code, place in re.findall(r"^# expect-error\[(E\d{4})\]( @\d+:\d+)?$", text, re.M)
         ]
-        sizes = {name: int(size) for name, size in re.findall(r"^# set: (\w+)=(\d+)$", text, re.M)}
+        sizes = {name: int(size) for name, size in re.findall(r"^# set: ([\w.]+)=(\d+)$", text, re.M)}
         programs = re.findall(r"^# program: (\w+)$", text, re.M)
         return cls(errors, sizes, programs[0] if programs else None)
 

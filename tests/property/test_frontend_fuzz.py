@@ -25,6 +25,7 @@ TOKENS = [
         "fn",
         "program",
         "return",
+        *("semantics", "zero_annihilates", "finite", "state", "semantics zero_annihilates\n"),
         *("import", "for", "in", "if", "else", "assert", '"', '"text"', "for i in 0:2 {", "if N > 1 {"),
         "and",
         "or",

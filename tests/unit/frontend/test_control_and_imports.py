@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from compiler.diagnostics import DiagnosticError
 from compiler.frontend import load, lower
 from compiler.ir import print_graph
 from runtime.imports import FileFinder
+from runtime.reference import evaluate
 
 
 def graph(text: str, **sizes: int) -> str:
@@ -90,6 +92,27 @@ def test_functions_use_the_sizes_and_imports_of_their_own_file(folder: Path) -> 
     text = imported()
     assert "f32:16.0" in text
     assert "@nn/b.mesh:1:36-1:41" in text
+
+
+def test_sizes_of_an_imported_file_are_set_by_its_name(folder: Path) -> None:
+    """By whatever way it is imported, and not those of the same name of another file."""
+    (folder / "inner.mesh").write_text("dim N = 2\nfn add(x: f32) -> f32 { return x + N }")
+    (folder / "outer.mesh").write_text("import inner\ndim N = 3\nfn more(x: f32) -> f32 { return N * add(x) }")
+    text = "import outer\ndim N = 5\nprogram p(x: input f32) -> f32 { return N + more(x) }"
+    module = load(text, str(folder / "p.mesh"), FileFinder([folder]))
+
+    def value(**sizes: int) -> float:
+        given = {name.replace("_", "."): size for name, size in sizes.items()}
+        (result,) = evaluate(lower(module, None, given), {"x": np.asarray(10, np.float32)}).values()
+        return float(result)
+
+    assert value() == 5 + 3 * (10 + 2)
+    assert value(inner_N=7) == 5 + 3 * (10 + 7)
+    assert value(outer_N=7, N=1) == 1 + 7 * (10 + 2)
+    with pytest.raises(DiagnosticError, match=r"E0208: `.*` imports nothing called `iner`"):
+        value(iner_N=7)
+    with pytest.raises(DiagnosticError, match=r"E0208: there is no size `M` in"):
+        value(inner_M=7)
 
 
 def test_functions_of_imports_of_imports_are_not_seen(folder: Path) -> None:
