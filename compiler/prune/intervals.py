@@ -290,7 +290,9 @@ def _cast(x: Sequence[Facts], dtype: DType) -> Range:
         return _bool(x)
     if dtype.is_float:
         return a.low, a.high, _NO
-    low, high = (np.clip(np.trunc(end), SMALLEST[dtype], LARGEST[dtype]) for end in _ends(a))
+    low, high = (np.trunc(end) for end in _ends(a))
+    if dtype is DType.I32:  # into a narrower one floats saturate but integers wrap: then only what fits is sure
+        low, high = (np.clip(end, SMALLEST[dtype], LARGEST[dtype]) for end in (low, high))
     return np.where(a.nan, np.minimum(low, 0.0), low), np.where(a.nan, np.maximum(high, 0.0), high), _NO
 
 

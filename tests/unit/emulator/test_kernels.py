@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from compiler.numerics import DType, Expr, ScalarNode, ScalarOp, from_pages, to_pages
-from compiler.numerics.dtypes import FLOATS, NUMBERS, round_to
+from compiler.numerics.dtypes import FLOATS, INTEGERS, NUMBERS, round_to
 from compiler.numerics.evaluate import evaluate_expr
 from compiler.numerics.layout import page_bytes
 from compiler.program.image import Kernel, Operand, Spread
@@ -313,14 +313,14 @@ def test_extremes_pass_nan_on(combine: Combine) -> None:
         assert np.isnan(result).sum() == 1
 
 
-@pytest.mark.parametrize("dtype", list(DType))
-@pytest.mark.parametrize("source", [None, DType.F32, DType.I32])
-def test_pack_masks_and_converts(dtype: DType, source: DType | None) -> None:
-    """What a register holds is rounded once more: of its own type, where that keeps it, or of the wide one."""
-    if source is not None and source is not dtype.wide:
-        return
-    kind = source or (DType.I32 if dtype is DType.BOOL else dtype)
-    register = as_stored(tile(kind, 4), kind)
+PACKED = [*((dtype, dtype) for dtype in NUMBERS), *((DType.F32, dtype) for dtype in DType if dtype.is_float)]
+PACKED += [*((DType.I32, dtype) for dtype in INTEGERS), (DType.I32, DType.BOOL)]
+
+
+@pytest.mark.parametrize(("source", "dtype"), dict.fromkeys(PACKED))
+def test_pack_masks_and_converts(source: DType, dtype: DType) -> None:
+    """What a register holds is rounded once more: to its own type, which keeps it, or to a narrower one."""
+    register = as_stored(tile(source, 4), source)
     for rows, columns in ((32, 32), (3, 32), (32, 17), (0, 32)):
         page = np.full(page_bytes(dtype), 7, np.uint8)
         call(PackKernel(dtype, False), page, register, rows, columns)
@@ -331,6 +331,34 @@ def test_pack_masks_and_converts(dtype: DType, source: DType | None) -> None:
         assert same(as_stored(found, dtype), as_stored(round_to(masked, dtype), dtype)).all()
         if dtype.is_block:
             assert np.array_equal(page, page_of(masked, dtype))
+
+
+NARROW = [dtype for dtype in NUMBERS if dtype.itemsize < 4]
+
+
+@pytest.mark.parametrize("dtype", NARROW)
+def test_every_pattern_is_unpacked_and_packed(dtype: DType) -> None:
+    count = 1 << (8 * dtype.itemsize)
+    patterns = np.arange(max(count, EDGE * EDGE)).astype(f"u{dtype.itemsize}").view(dtype.numpy)
+    for source in patterns.reshape(-1, EDGE, EDGE):
+        register, page = np.zeros((EDGE, EDGE), REGISTER[dtype]), np.zeros_like(source)
+        call(UnpackKernel(dtype, False), register, source)
+        assert same(register, as_stored(source, dtype)).all()
+        call(PackKernel(dtype, False), page, register, EDGE, EDGE)
+        assert same(as_stored(page, dtype), as_stored(source, dtype)).all()
+
+
+@pytest.mark.parametrize("dtype", [dtype for dtype in NARROW if dtype.is_float])
+def test_every_upper_half_of_an_f32_is_rounded_as_by_numpy(dtype: DType) -> None:
+    """With lower halves below, at and above a tie, so that every rounding decision of every binade is made."""
+    upper = np.arange(1 << 16, dtype=np.uint32) << 16
+    for lower in (0, 1, 0x0FFF, 0x1000, 0x1001, 0x3000, 0x7FFF, 0x8000, 0xFFFF):
+        for register in (upper | lower).view(np.float32).reshape(-1, EDGE, EDGE):
+            page = np.zeros((EDGE, EDGE), dtype.numpy)
+            call(PackKernel(dtype, False), page, register, EDGE, EDGE)
+            with np.errstate(over="ignore", invalid="ignore"):
+                expected = register.astype(dtype.numpy)
+            assert same(as_stored(page, dtype), as_stored(expected, dtype)).all()
 
 
 @pytest.mark.parametrize("dtype", [DType.F32, DType.I32])
