@@ -73,7 +73,7 @@ class _Demander:
         whole = bool(live.any()) and share(needs.iterations, nest.space) > 1 - WORTH
         if whole:
             everything = np.ones((1,) * len(nest.space), np.bool_)
-            needs = Needs(everything, tuple(everything for _ in nest.operands))
+            needs = Needs(everything, tuple(everything for _ in nest.operands), _on_result(nest, everything))
         for storage in () if whole else facts.relies:
             self.pages[storage] = np.ones_like(self.pages[storage])
         for number, wanted in enumerate(needs.operands):
@@ -106,29 +106,37 @@ def gathered(workload: Workload, nest: Nest, body: GatherBody, wanted: Flags) ->
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """Live iterations, and for each operand the iterations (over the space) in which its value matters."""
+    """Live iterations, for each operand the iterations (over the space) in which its value matters, and where (over the
+    result) what is combined matters."""
 
     iterations: Flags
     operands: tuple[Flags, ...]
+    combined: Flags
 
 
 def operand_needs(workload: Workload, nest: Nest, facts: NestFacts, live: Flags, sign: bool) -> Needs:
     """What a nest needs for the pages `live` of its result."""
     match nest.body:
         case GatherBody():
-            return Needs(live, (live,))
+            return Needs(live, (live,), live)
         case MapBody(expr):
-            return Needs(live, arg_needs(expr, facts.nodes, live, sign, len(nest.operands)))
+            return Needs(live, arg_needs(expr, facts.nodes, live, sign, len(nest.operands)), live)
         case ReduceBody() as body:
             own = body.body_operands
             finish = _finish_needs(nest, body.epilogue, facts, live, sign, own)
             iterations = finish[0] & ~facts.skip
             told = _uses(body.epilogue, 0) and sign_needs(body.epilogue, sign)[_argument(body.epilogue, 0)]
-            return Needs(iterations, (*arg_needs(body.body, facts.nodes, iterations, told, own), *finish[1:]))
+            operands = (*arg_needs(body.body, facts.nodes, iterations, told, own), *finish[1:])
+            return Needs(iterations, operands, _on_result(nest, finish[0]))
         case ContractBody() as body:
             finish = _finish_needs(nest, body.epilogue, facts, live, sign, 2)
             iterations = finish[0] & ~facts.skip
-            return Needs(iterations, (iterations, iterations, *finish[1:]))
+            return Needs(iterations, (iterations, iterations, *finish[1:]), _on_result(nest, finish[0]))
+
+
+def _on_result(nest: Nest, iterations: Flags) -> Flags:
+    """Without the reduced axes, along which nothing varies."""
+    return iterations.reshape(iterations.shape[: len(nest.out_dims)])
 
 
 def _uses(expr: Expr, number: int) -> bool:

@@ -14,6 +14,7 @@ from compiler.numerics import TileGrid
 from compiler.partition.nest import Nest, Storage, Workload
 from compiler.program.image import Role
 from compiler.prune.assume import Analysis, Assumer
+from compiler.prune.certificates import Certificate, Certifier, Savings
 from compiler.prune.demand import Demand, NestDemand, demand, replaceable
 from compiler.prune.facts import Flags, mask_of, regrid
 from compiler.prune.forward import source_facts
@@ -24,9 +25,20 @@ from compiler.target import Machine
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """The workload that is left."""
+    """The workload that is left, and why the rest is not needed."""
 
     workload: Workload
+    certificates: tuple[Certificate, ...] = ()
+
+    @property
+    def saved(self) -> Savings:
+        """All savings together."""
+        parts = [certificate.saved for certificate in self.certificates]
+        return Savings(
+            sum(part.iterations for part in parts),
+            sum(part.moved_bytes for part in parts),
+            sum(part.stored_bytes for part in parts),
+        )
 
 
 def prune(machine: Machine | None, workload: Workload, options: PruneOptions | None = None) -> Pruned:
@@ -39,7 +51,9 @@ def prune(machine: Machine | None, workload: Workload, options: PruneOptions | N
     needed = demand(workload, analysis.nests, signs)
     if not any(nest.pages.any() for nest in needed.nests):
         return Pruned(workload)  # every output is zero: something has to write it
-    return Pruned(_Writer(workload, analysis, needed, signs, options).run())
+    promised = promises(workload, analysis, needed)
+    certificates = Certifier(workload, analysis, needed, signs, promised).run()
+    return Pruned(_Writer(workload, analysis, needed, signs, options).run(), certificates)
 
 
 def forward(workload: Workload, options: PruneOptions) -> Analysis:
