@@ -9,12 +9,15 @@ from compiler.codegen.frame import Frame, Names
 from compiler.codegen.plan import StagePlan
 from compiler.codegen.tables import Numbers
 from compiler.numerics import TileGrid
-from compiler.partition.live import has_steps
+from compiler.partition.live import has_steps, looped
 from compiler.partition.nest import Workload
 from compiler.partition.ragged import Loads, loads, work
 from compiler.partition.stages import OperandPlan
 from compiler.program.instructions import Thread
 from compiler.target import Machine
+
+PIECE_PAGES = 32
+"""Most pages of one piece of a large load: enough to hide the latency of DRAM, few enough to start early."""
 
 
 class Level(IntEnum):
@@ -71,6 +74,27 @@ class RaggedFrame(Frame):
         """The operands that a thread loads or, if it is the compute thread, uses."""
         plans = enumerate(self.stage.operands[: len(self.loads)])
         return {number: plan for number, plan in plans if thread in (Thread.COMPUTE, plan.thread)}
+
+    def in_pieces(self, number: int) -> bool:
+        """Whether operand `number` is handed over piece by piece, for the blocks that need its first pages to begin
+        with."""
+        few_loads = self.stage.operands[number].level < Level.BLOCK
+        return few_loads and looped(self.nest, number) and bool(self.pages_loaded(number).max(initial=0) > PIECE_PAGES)
+
+    def piece(self, number: int) -> int:
+        """Operand blocks of one piece of operand `number`."""
+        return max(1, PIECE_PAGES // prod(self.extents(number)))
+
+    def pages_needed(self, number: int) -> Numbers:
+        """Pages of operand `number` that each block waits for, 0 where blocks before it waited for as many."""
+        steps = self.counts(Level.BLOCK, Level.STEP)
+        needed = np.zeros(len(steps), np.int64)
+        np.maximum.at(needed, np.repeat(np.arange(len(steps)), steps), self.loads[number].places + 1)
+        blocks = self.counts(Level(self.stage.operands[number].level), Level.BLOCK)
+        for part in np.split(needed, np.cumsum(blocks)[:-1]):
+            most = np.maximum.accumulate(part)
+            part[1:] = np.where(most[1:] > most[:-1], most[1:], 0)
+        return needed * prod(self.extents(number))
 
     def out_pages(self) -> Numbers:
         """The first page of each block of the result in its tensor."""

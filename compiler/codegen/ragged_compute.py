@@ -74,8 +74,9 @@ def _walk(frame: RaggedFrame, code: TableCode, bodies: Bodies, levels: Sequence[
     amounts = [(number, pages) for number in held if (pages := code.amount(frame.pages_loaded(number)))]
     if level is Level.BLOCK:
         code.emit(Reserve(frame.out_cb, frame.block_pages))
-    code.emit(*(Wait(number, pages) for number, pages in amounts))
+    code.emit(*(Wait(number, pages) for number, pages in amounts if not frame.in_pieces(number)))
     if level is Level.BLOCK:
+        _wait_for_pieces(frame, code)
         bodies.begin()
     if level is Level.STEP:
         bodies.step(_Position(frame, code, level))
@@ -84,6 +85,15 @@ def _walk(frame: RaggedFrame, code: TableCode, bodies: Bodies, levels: Sequence[
             _walk(frame, code, bodies, deeper)
     if level is Level.BLOCK:
         bodies.finish(_Position(frame, code, level))
+    code.emit(*(Wait(number, pages) for number, pages in amounts if frame.in_pieces(number)))
     code.emit(*(Pop(number, pages) for number, pages in amounts))
     if level is Level.BLOCK:
         code.emit(Push(frame.out_cb, frame.block_pages))
+
+
+def _wait_for_pieces(frame: RaggedFrame, code: TableCode) -> None:
+    """Wait for what the block at hand is the first to need of operands that come piece by piece."""
+    for number in frame.held(Thread.COMPUTE):
+        if frame.in_pieces(number) and (needed := frame.pages_needed(number)).any():
+            with code.turns(np.sign(needed)):
+                code.emit(Wait(number, code.amount(needed[needed > 0])))

@@ -1,17 +1,20 @@
 """The read and the write thread of a core of a ragged stage.
 
-The loads of a thread at one level are made together: all of them are issued before the first is waited for.
+The loads of a thread at one level are made together: all of them are issued before the first is waited for. Large ones
+are made apart, in pieces.
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from math import prod
 
+import numpy as np
+
 from compiler.codegen.code import Step, affine
 from compiler.codegen.move import await_grants, grant
 from compiler.codegen.plan import Share
 from compiler.codegen.ragged import Level, RaggedFrame
-from compiler.codegen.tables import TableCode
+from compiler.codegen.tables import Numbers, TableCode
 from compiler.numerics import TileGrid
 from compiler.program.image import Code
 from compiler.program.instructions import (
@@ -56,8 +59,12 @@ def _walk(frame: RaggedFrame, code: TableCode, thread: Thread, levels: Sequence[
     """Emit what `thread` does at the first of `levels` and inside it."""
     level, *deeper = levels
     numbers = [number for number, plan in frame.held(thread).items() if plan.level == level]
-    if numbers:
-        _load(frame, code, numbers)
+    whole = [number for number in numbers if not frame.in_pieces(number)]
+    if whole:
+        _load(frame, code, whole)
+    for number in numbers:
+        if number not in whole:
+            _load_in_pieces(frame, code, number)
     if deeper:
         counts = frame.counts(level, deeper[0])
         if counts.any():
@@ -70,18 +77,40 @@ def _walk(frame: RaggedFrame, code: TableCode, thread: Thread, levels: Sequence[
 def _load(frame: RaggedFrame, code: TableCode, numbers: Sequence[int]) -> None:
     """Load operands `numbers`, which are of one level."""
     for number in numbers:
-        _ask(frame, code, number)
+        _make_room(frame, code, number)
+        if _reads(frame, number):
+            _read(frame, code, number, frame.loads[number].counts, frame.loads[number].pages)
     if any(_reads(frame, number) for number in numbers):
         code.emit(Barrier())
     for number in numbers:
         share = frame.plan.shares[number]
         if share is not None and frame.leads(share):
-            _pass_on(frame, code, number, share)
-        elif share is not None:
-            code.emit(SemWait(affine(share.arrived), 1))
-        pages = code.amount(frame.pages_loaded(number))
-        if pages:
-            code.emit(Push(number, pages))
+            await_grants(frame, code, share)
+        _hand_over(frame, code, number, frame.loads[number].counts)
+        _settle(frame, code, number)
+
+
+def _load_in_pieces(frame: RaggedFrame, code: TableCode, number: int) -> None:
+    """Load an operand piece by piece: the next one is read while one is on its way to those that share it."""
+    loads, share = frame.loads[number], frame.plan.shares[number]
+    most = frame.piece(number)
+    _make_room(frame, code, number)
+    if share is not None and frame.leads(share):
+        await_grants(frame, code, share)
+    full, rest = loads.counts // most, loads.counts % most
+    in_load = np.arange(len(loads.pages)) - np.repeat(np.cumsum(loads.counts) - loads.counts, loads.counts)
+    in_full = in_load < np.repeat(full * most, loads.counts)
+    for turns, sizes, pages in (
+        (full, np.full(int(full.sum()), most), loads.pages[in_full]),
+        (np.sign(rest), rest[rest > 0], loads.pages[~in_full]),
+    ):
+        if turns.any():
+            with code.turns(turns):
+                if _reads(frame, number):
+                    _read(frame, code, number, sizes, pages)
+                    code.emit(Barrier())
+                _hand_over(frame, code, number, sizes)
+    _settle(frame, code, number)
 
 
 def _reads(frame: RaggedFrame, number: int) -> bool:
@@ -90,48 +119,64 @@ def _reads(frame: RaggedFrame, number: int) -> bool:
     return share is None or frame.leads(share)
 
 
-def _ask(frame: RaggedFrame, code: TableCode, number: int) -> None:
-    """Make room for one load of an operand, and issue its reads or ask the leader for it."""
+def _make_room(frame: RaggedFrame, code: TableCode, number: int) -> None:
+    """Reserve room for one load of an operand, and tell its leader."""
     pages = code.amount(frame.pages_loaded(number))
     if pages:
         code.emit(Reserve(number, pages))
     share = frame.plan.shares[number]
     if share is not None and not frame.leads(share):
         grant(frame, code, share)
-    elif pages:
-        _read(frame, code, number)
 
 
-def _read(frame: RaggedFrame, code: TableCode, number: int) -> None:
-    """Issue the reads of one load: operand block by operand block, page by page."""
-    access, loads = frame.nest.operands[number], frame.loads[number]
+def _read(frame: RaggedFrame, code: TableCode, number: int, counts: Numbers, pages: Numbers) -> None:
+    """Issue the reads of `counts` operand blocks, from the write pointer on, whose first pages are `pages`."""
+    if not counts.any():
+        return
+    access, extents = frame.nest.operands[number], frame.extents(number)
     tensor, noc = frame.tensor(number), frame.names.nocs[frame.plan.loads[number]]
     strides = frame.local_strides(number)
-    with code.turns(loads.counts) as block, ExitStack() as stack:
-        first = code.number(loads.pages)
+    with code.turns(counts) as block, ExitStack() as stack:
+        first = code.number(pages)
         inner: list[Step] = [
-            (axis, 1, stack.enter_context(code.loop(extent))) for axis, extent in enumerate(loads.extents) if extent > 1
+            (axis, 1, stack.enter_context(code.loop(extent))) for axis, extent in enumerate(extents) if extent > 1
         ]
         page = first.plus(0, [(access.strides[axis], counter) for axis, _, counter in inner])
         if frame.stage.operands[number].from_l1:
             code.emit(Await(tensor, page))
         places = [(strides[axis], counter) for axis, _, counter in inner]
-        code.emit(Read(number, affine(0, [(prod(loads.extents), block), *places]), tensor, page, noc))
+        code.emit(Read(number, affine(0, [(prod(extents), block), *places]), tensor, page, noc))
 
 
-def _pass_on(frame: RaggedFrame, code: TableCode, number: int, share: Share) -> None:
-    """Send the operand blocks that were read to the other members, once all of them have room."""
+def _hand_over(frame: RaggedFrame, code: TableCode, number: int, counts: Numbers) -> None:
+    """Push `counts` operand blocks that were read, or that the leader sends; a leader sends them on."""
+    share = frame.plan.shares[number]
+    if share is not None and frame.leads(share):
+        _pass_on(frame, code, number, share, counts)
+    elif share is not None:
+        code.emit(SemWait(affine(share.arrived), 1))
+    pages = code.amount(counts * prod(frame.extents(number)))
+    if pages:
+        code.emit(Push(number, pages))
+
+
+def _pass_on(frame: RaggedFrame, code: TableCode, number: int, share: Share, counts: Numbers) -> None:
+    """Send operand blocks that were read to the other members, all of which have room."""
     target, noc = share.member_set[frame.core], frame.names.nocs[share.data_stream]
-    counts, pages = frame.loads[number].counts, prod(frame.extents(number))
-    await_grants(frame, code, share)
-    if (counts == counts[0]).all() and counts[0]:
+    pages = prod(frame.extents(number))
+    if counts.any() and (counts == counts[0]).all():
         code.emit(Multicast(number, ZERO, int(counts[0]) * pages, target, noc))
     elif counts.any():
         with code.turns(counts) as block:
             code.emit(Multicast(number, affine(0, [(pages, block)]), pages, target, noc))
     code.emit(SemInc(affine(share.arrived), target, 1, noc))
-    if frame.stage.operands[number].buffers == 1 and len(counts) > 1:
-        code.emit(Barrier())  # the next load lands on the same bytes
+
+
+def _settle(frame: RaggedFrame, code: TableCode, number: int) -> None:
+    """Before the next load lands on the bytes that are being sent, wait until they have left."""
+    share, one = frame.plan.shares[number], frame.stage.operands[number].buffers == 1
+    if share is not None and frame.leads(share) and one and len(frame.loads[number].counts) > 1:
+        code.emit(Barrier())
 
 
 def _drain(frame: RaggedFrame, code: TableCode) -> None:

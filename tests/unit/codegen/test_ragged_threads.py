@@ -7,9 +7,11 @@ from math import prod
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from compiler.codegen import ragged
 from compiler.codegen.bodies import KernelTable
 from compiler.codegen.frame import Names
 from compiler.codegen.plan import plan_epoch
@@ -85,8 +87,8 @@ def _cases(draw: Draw) -> _Case:
         made = np.repeat(made, size, axis)
         live = np.repeat(live, size, axis - len(steps))
     live = np.repeat(live, block[2], -1) if steps else live
-    ragged = draw(st.sampled_from(((0, 0), (5, 0), (0, 9), (3, 30))))
-    shape = (*made.shape[:-2], made.shape[-2] * 32 - ragged[0], made.shape[-1] * 32 - ragged[1])
+    short = draw(st.sampled_from(((0, 0), (5, 0), (0, 9), (3, 30))))
+    shape = (*made.shape[:-2], made.shape[-2] * 32 - short[0], made.shape[-1] * 32 - short[1])
     reduced = live.shape[made.ndim :]
     body = _body(draw, kind, shape, reduced)
     nest, storages = _nest(draw, body, shape, reduced, live, made)
@@ -232,8 +234,11 @@ def _inside(point: Sequence[int], rows: tuple[int, int], columns: tuple[int, int
     return height, width
 
 
-@given(_cases())
-def test_every_live_page_is_made_from_the_right_pages_in_order(case: _Case) -> None:
-    symbols = _run(case)
+@given(_cases(), st.sampled_from((2, 5, 32)))
+def test_every_live_page_is_made_from_the_right_pages_in_order(case: _Case, piece: int) -> None:
+    """Also where loads come in pieces, which tests make small."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ragged, "PIECE_PAGES", piece)
+        symbols = _run(case)
     out = case.nest.out
     assert symbols.written == {(out, page): _expected(case, point) for page, point in _pages(case)}
