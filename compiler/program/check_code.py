@@ -9,6 +9,7 @@ import numpy as np
 
 from compiler.numerics import DType, TileGrid
 from compiler.numerics.fidelity import Part, product_dtype
+from compiler.program.check_flags import check_flags
 from compiler.program.control import OutOfValuesError, run_code
 from compiler.program.image import CircularBuffer, Code, CoreProgram, DramPlace, Epoch, Image, Role, ShardPlace, Tensor
 from compiler.program.instructions import (
@@ -77,6 +78,7 @@ def check_code(image: Image, number: int, epoch: Epoch, program: CoreProgram) ->
     for thread, code in _threads(program):
         yield from (f"core {program.core}, {thread.value}: {text}" for text in check.thread(thread, code))
     yield from (f"core {program.core}: {text}" for text in check.across_threads())
+    yield from (f"core {program.core}: {text}" for text in check_flags(program))
 
 
 def _threads(program: CoreProgram) -> tuple[tuple[Thread, Code], ...]:

@@ -243,8 +243,9 @@ class Matmul:
 
     Tiles flagged dead contribute nothing; a register to which only dead tiles were added since its `Fill` is dead.
     With `skip_a`, the products of a left tile flagged zero are left out where the right tile is finite, by its flag or
-    because its cb is (`CircularBuffer.finite`); likewise `skip_b`. It looks at each tile of a block once, if at all (`costs.flags_looked_at`), and each look costs
-    `flag_check`; a dead tile that nobody asks about costs one too. What is left costs `costs.live_matmul_cost`.
+    because its cb is (`CircularBuffer.finite`); likewise `skip_b`. It looks at each tile of a block once, if at all
+    (`costs.flags_looked_at`), and each look costs `flag_check`; a dead tile that nobody asks about costs one too. What
+    is left costs `costs.live_matmul_cost`.
     With `annihilates` a product of elements of which one is 0 is 0, whatever the other is: no flag `finite` is needed.
     """
 
