@@ -41,7 +41,8 @@ def test_arithmetic_of_floats(dtype: DType, whole: bool) -> None:
     run(
         graph_of(
             f"""
-program p(x: input {name}[40, 70], w: weight {name}[70, 33], b: weight {name}[33]) -> (y: {name}[40, 33], m: {name}[40]) {{
+program p(x: input {name}[40, 70], w: weight {name}[70, 33], b: weight {name}[33])
+        -> (y: {name}[40, 33], m: {name}[40]) {{
     h = x @ w + b
     return h * sigmoid(h), max(h, axis=1)
 }}
@@ -67,7 +68,7 @@ program p(x: input {name}[40, 70], w: weight {name}[70, 33]) -> (y: {name}[40, 3
     )
 
 
-@pytest.mark.parametrize(("stored", "result"), zip(STORED, [*STORED[3:], *STORED[:3]], strict=True))
+@pytest.mark.parametrize(("stored", "result"), list(zip(STORED, [*STORED[3:], *STORED[:3]], strict=True)))
 def test_products_of_stored_weights(stored: DType, result: DType) -> None:
     """What a tile holds beyond the tensor, `exp(0)` here, is no neighbor of an element."""
     wide = "bf16" if stored is not DType.F16 else "f32"
