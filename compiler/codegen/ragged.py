@@ -16,7 +16,7 @@ from compiler.partition.stages import OperandPlan
 from compiler.program.instructions import Thread
 from compiler.target import Machine
 
-PIECE_PAGES = 32
+PIECE_PAGES = 64
 """Most pages of one piece of a large load: enough to hide the latency of DRAM, few enough to start early."""
 
 
