@@ -7,6 +7,7 @@ import numpy as np
 from compiler.diagnostics import InternalError
 from compiler.ir import Fed, TensorGraph, TensorType
 from compiler.ir.evaluate import evaluate_operation
+from compiler.numerics.dtypes import round_to
 from compiler.numerics.evaluate import Array
 
 
@@ -26,10 +27,10 @@ def evaluate(graph: TensorGraph, tensors: Mapping[str, Array]) -> dict[str, Arra
 
 
 def operand(name: str, type: TensorType, tensors: Mapping[str, Array]) -> Array:
-    """The array fed for `name`, checked against its type."""
+    """The array fed for `name`, checked against its type; blocks of floats are rounded, as they are when stored."""
     if name not in tensors:
         raise InternalError(f"no value is given for `{name}`, which is {type}")
     array = tensors[name]
     if array.shape != type.shape or array.dtype != type.dtype.numpy:
         raise InternalError(f"`{name}` is {type}, but the value given is {array.dtype} of shape {list(array.shape)}")
-    return array
+    return np.asarray(round_to(array, type.dtype)) if type.dtype.is_block else array

@@ -13,6 +13,7 @@ from safetensors.numpy import save_file
 
 from compiler.diagnostics import DiagnosticError
 from compiler.numerics import DType
+from compiler.numerics.dtypes import round_to
 from compiler.program.image import Role
 from runtime.feed import accept, random_array, read_array, read_weights, zero_array
 
@@ -45,6 +46,19 @@ def test_an_array_of_the_declared_type_is_taken_bit_for_bit(dtype: DType) -> Non
     array = random_array(wanted, 7)
     assert array.dtype == dtype.numpy
     assert accept(wanted, array).tobytes() == array.tobytes()
+
+
+@pytest.mark.parametrize("dtype", [dtype for dtype in DType if dtype.is_float])
+def test_floats_take_float32_and_round_it(dtype: DType) -> None:
+    array = np.random.default_rng(0).normal(0, 9, (2, 3)).astype(np.float32)
+    assert accept(Wanted(dtype=dtype), array).tobytes() == round_to(array, dtype).tobytes()
+
+
+@pytest.mark.parametrize("dtype", [DType.BF16, DType.FP8_E4M3])
+def test_raw_bytes_of_a_file_are_what_is_declared(dtype: DType, tmp_path: Path) -> None:
+    array = random_array(Wanted(dtype=dtype), 3)
+    np.save(tmp_path / "x.npy", array)
+    assert accept(Wanted(dtype=dtype), read_array(tmp_path / "x.npy", "x")).tobytes() == array.tobytes()
 
 
 @pytest.mark.parametrize("shape", [(3, 2), (2, 3, 1), (6,), ()])
