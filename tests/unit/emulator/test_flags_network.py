@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from compiler.diagnostics import DiagnosticError, Source, Span
@@ -207,7 +207,6 @@ def multicasts(x: Array, tree: bool, looks: bool = True) -> tuple[RunResult, Arr
 
 
 @given(zeros=st.lists(st.booleans(), min_size=8, max_size=8), tree=st.booleans())
-@settings(max_examples=25, deadline=None)
 def test_multicasts_of_pages_some_of_which_are_zero(zeros: list[bool], tree: bool) -> None:
     """Every core gets every page; a header stands for each zero page on each of its ways."""
     x = row(*(tile(0.0 if zero else 1.0 + k) for k, zero in enumerate(zeros)))

@@ -4,7 +4,7 @@ import ctypes
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -32,7 +32,6 @@ def scanned(page: NDArray[np.uint8], dtype: DType) -> int:
     places=st.lists(st.tuples(st.integers(0, 1023), st.sampled_from(VALUES)), max_size=3),
     rest=st.sampled_from(VALUES[:3]),
 )
-@settings(max_examples=60, deadline=None)
 def test_flags_of_a_page(dtype: DType, places: list[tuple[int, float]], rest: float) -> None:
     values = np.full(1024, rest, np.float32)
     for place, value in places:
