@@ -194,7 +194,8 @@ def _keeps(nest: Nest) -> tuple[_Keep, ...]:
 
 
 def _shapes(machine: Machine, workload: Workload, number: int) -> tuple[tuple[int, int, int], ...]:
-    """Blocks to try: the largest, and one each of at most a half and a quarter of its tiles."""
+    """Blocks to try: the largest, and one each of at most a half and a quarter of its tiles; single tiles where a hint
+    asks for so many cores."""
     nest = workload.nests[number]
     rows, columns, inners = uniform_sizes(workload, number)
     most = {ContractBody: machine.compute.dst_tiles, ReduceBody: machine.compute.dst_tiles - 1}.get(
@@ -207,7 +208,8 @@ def _shapes(machine: Machine, workload: Workload, number: int) -> tuple[tuple[in
         pairs.sort(key=lambda pair: (-pair[0] * pair[1], pair))
     inner = max(size for size in inners if size <= INNER_BLOCK)
     shapes: list[tuple[int, int, int]] = []
-    for share in (1, 2, 4):
+    wanted = nest.hint is not None and nest.hint.cores is not None
+    for share in (1, 2, 4, *((machine.compute.dst_tiles,) if wanted else ())):
         limit = max(1, pairs[0][0] * pairs[0][1] // share)
         shape = next(pair for pair in pairs if pair[0] * pair[1] <= limit)
         if (*shape, inner) not in shapes:
