@@ -3,8 +3,8 @@
 An array must have the declared shape exactly, and an element type that converts without a surprise: a narrow float
 (bf16, f16, fp8) takes its own type or float32 (rounded to nearest, ties to even, here and nowhere else), f32 and the
 block floats take float32, integers and bools take the NumPy type of their name. NumPy's own file format has no name for
-bf16 and fp8_e4m3 and writes them as raw bytes (`V2`, `V1`); these are read as what is declared. (It
-writes fp8_e5m2 so that it cannot read it again: feed float32, or a safetensors file.)
+bf16 and fp8_e4m3 and writes them as raw bytes (`V2`, `V1`); these are read as what is declared. (It writes
+fp8_e5m2 so that it cannot read it again: feed float32, or a safetensors file.)
 """
 
 import zlib
