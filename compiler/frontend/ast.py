@@ -235,7 +235,7 @@ class Assert:
     span: Span
 
 
-Statement: TypeAlias = Assign | IndexAssign | Return | For | If | Assert
+Statement: TypeAlias = "Assign | IndexAssign | Return | For | If | Assert | Function"
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +267,8 @@ class Dim:
 
 @dataclass(frozen=True, slots=True)
 class Function:
+    """`fn name(...) -> ... { ... }`, in a file or in a body; in a body it is known there only."""
+
     name: Name
     type_variables: tuple[Name, ...]
     parameters: tuple[Parameter, ...]
@@ -358,11 +360,26 @@ def expressions(statement: Statement) -> tuple[Item, ...]:
             return (statement.range,)
         case If(condition) | Assert(condition):
             return (condition,)
+        case Function():
+            return ()
 
 
 def hint_numbers(statement: Assign | IndexAssign | Return) -> tuple[Expression, ...]:
     """The numbers in the hints of a statement."""
     return tuple(number for clause in statement.hints for number in clause.numbers)
+
+
+def inner_functions(body: Sequence[Statement]) -> tuple[Function, ...]:
+    """The functions that are defined directly in a body."""
+    return tuple(statement for statement in body if isinstance(statement, Function))
+
+
+def all_functions(definitions: Sequence[Function | Program]) -> Iterator[Function]:
+    """The functions among definitions and inside of them, each after those inside of it."""
+    for definition in definitions:
+        yield from all_functions(inner_functions(definition.body))
+        if isinstance(definition, Function):
+            yield definition
 
 
 def targets(body: Sequence[Statement]) -> Iterator[Name]:

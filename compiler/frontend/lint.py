@@ -20,11 +20,16 @@ def lint(module: ast.Module) -> list[Diagnostic]:
     A name that begins with `_` may be unused. A file without programs is there to be imported: its functions are used.
     """
     found = [*_definitions(module)]
-    definitions: list[Definition] = [*module.functions, *module.programs]
+    definitions = _all(module)
     for item in definitions:
         found += _unused_names(item)
         found += _shadowed(item, {dim.name.text: dim.name.span for dim in module.dims})
     return sorted(found, key=lambda warning: warning.labels[0].span)
+
+
+def _all(module: ast.Module) -> list[Definition]:
+    """The definitions of a file, those inside of others too."""
+    return [*ast.all_functions([*module.functions, *module.programs]), *module.programs]
 
 
 def _warning(code: str, message: str, *labels: Label, helps: Iterable[str] = ()) -> Diagnostic:
@@ -36,7 +41,7 @@ def _definitions(module: ast.Module) -> Iterator[Diagnostic]:
     used = {dim_name for dim in module.dims for dim_name in _names(ast.walk(dim.value))}
     used |= {name for statement in module.asserts for name in _names(ast.walk(statement.condition))}
     called = set[str]()
-    definitions: list[Definition] = [*module.functions, *module.programs]
+    definitions = _all(module)
     for definition in definitions:
         nodes = list(_nodes(definition))
         used |= _names(nodes)
@@ -46,7 +51,7 @@ def _definitions(module: ast.Module) -> Iterator[Diagnostic]:
             yield _unused("size", dim.name)
     if not module.programs:
         return
-    for function in module.functions:
+    for function in ast.all_functions([*module.functions, *module.programs]):
         if function.name.text not in called and not _is_exempt(function.name):
             yield _unused("function", function.name)
     for item, part in zip(module.imports, module.modules, strict=True):

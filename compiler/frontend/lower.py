@@ -111,11 +111,13 @@ class Lowering:
         self.ctx = ctx
         self.scopes = scopes
         """By the name of the source."""
+        self.within: dict[Span, Scope] = {}
+        """What functions inside of others see, by their place."""
         self.problems: list[Diagnostic] = []
         self.subscripts = Subscripts(ctx, self.operand)
 
     def program(self, program: ast.Program) -> None:
-        scope = self.scopes[program.span.source]
+        scope = self.entered(program, self.scopes[program.span.source])
         frame = Frame(scope, scope.constants())
         signature = Signature(self.ctx, lambda extent: self.extent(extent, frame), scope.dims)
         for parameter in program.parameters:
@@ -139,6 +141,13 @@ class Lowering:
             distinct = {(p.code, p.message, p.labels[:1]): p for p in reversed(self.problems)}
             found = sorted(distinct.values(), key=lambda p: self.problems.index(p))
             raise DiagnosticError(tuple(found[:MAX_ERRORS]), self.ctx.sources)
+
+    def entered(self, definition: ast.Function | ast.Program, scope: Scope) -> Scope:
+        """What the body of a definition sees that itself sees `scope`: also the functions inside of it."""
+        inner = {function.name.text: function for function in ast.inner_functions(definition.body)}
+        scope = replace(scope, functions={**scope.functions, **inner}) if inner else scope
+        self.within.update((function.span, scope) for function in inner.values())
+        return scope
 
     def results(self, program: ast.Program, values: Sequence[Operand], signature: Signature) -> None:
         for number, (declared, operand) in enumerate(zip(program.results, values, strict=True)):
@@ -232,6 +241,8 @@ class Lowering:
             case ast.If(condition, body, otherwise, span):
                 chosen = truth(self.ctx, self.operand(condition, frame), "`if`")
                 self.nested(body if chosen else otherwise, frame, span)
+            case ast.Function():
+                pass  # written out where it is called
             case ast.Assert(condition, message):
                 if not truth(self.ctx, self.operand(condition, frame), "`assert`"):
                     raise failed_assertion(self.ctx, statement, message, self.known_sizes(condition, frame))
@@ -424,7 +435,7 @@ class Lowering:
 
     def write_out(self, function: ast.Function, given: dict[str, Operand], node: ast.Call) -> list[Operand]:
         """Lower a call of a function that is written in the language, and return its results."""
-        scope = self.scopes[function.span.source]
+        scope = self.entered(function, self.within.get(function.span, self.scopes[function.span.source]))
         callee = Frame(scope, scope.constants())
         for parameter in function.parameters:
             if parameter.name.text not in given and parameter.default is not None:

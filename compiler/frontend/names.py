@@ -48,6 +48,10 @@ class _Checker:
         self.dims = {dim.name.text: dim.name.span for dim in module.dims}
         self.variables: frozenset[str] = frozenset()
         """Type variables of the definition at hand: called, they cast."""
+        self.own: list[ast.Function] = []
+        """The functions of the file, those inside of others too."""
+        self.calls: dict[Span, list[tuple[ast.Name, ast.Function]]] = {}
+        """What each of them calls, by its place."""
         self.problems: list[Diagnostic] = []
 
     def report(self, code: str, message: str, *labels: Label, helps: Sequence[str] = ()) -> None:
@@ -68,11 +72,7 @@ class _Checker:
         for statement in self.tree.asserts:
             self.expression(statement.condition, known)
         for function in self.tree.functions:
-            if function.name.text in BUILTINS:
-                message = f"`{function.name.text}` is built in and cannot be defined"
-                self.report("E0203", message, Label(function.name.span), helps=("choose another name",))
-            self.definition(function, {name.text for name in function.type_variables})
-            self.type_variables(function)
+            self.function(function)
         for program in self.tree.programs:
             self.definition(program, set())
         self.recursion()
@@ -97,7 +97,29 @@ class _Checker:
                 self.report("E0203", message, Label(name.span), Label(first[name.text], "first defined here"))
             first.setdefault(name.text, name.span)
 
+    def function(self, function: ast.Function) -> None:
+        if function.name.text in BUILTINS:
+            message = f"`{function.name.text}` is built in and cannot be defined"
+            self.report("E0203", message, Label(function.name.span), helps=("choose another name",))
+        self.definition(function, {name.text for name in function.type_variables})
+        self.type_variables(function)
+
     def definition(self, item: ast.Function | ast.Program, variables: set[str]) -> None:
+        """Check a definition, first the functions inside of it, which are known there only."""
+        outer = self.functions
+        inner = ast.inner_functions(item.body)
+        self.distinct("function", [function.name for function in inner])
+        self.functions = {**outer, **{function.name.text: function for function in inner}}
+        for function in inner:
+            self.function(function)
+        if isinstance(item, ast.Function):
+            called = ((call, self.functions.get(call.text)) for call in _calls(item))
+            self.own.append(item)
+            self.calls[item.span] = [(call, target) for call, target in called if target is not None]
+        self.alone(item, variables)
+        self.functions = outer
+
+    def alone(self, item: ast.Function | ast.Program, variables: set[str]) -> None:
         self.variables = frozenset(variables)
         self.distinct("parameter", [parameter.name for parameter in item.parameters])
         self.distinct("result", [result.name for result in item.results if result.name is not None])
@@ -229,6 +251,8 @@ class _Checker:
                     scope |= inner
             case ast.Assert(condition):
                 self.expression(condition, scope)
+            case ast.Function():
+                pass  # checked before the body it stands in
 
     def block(self, body: Sequence[ast.Statement], scope: set[str], sizes: set[str]) -> None:
         for statement in body:
@@ -370,26 +394,26 @@ class _Checker:
 
     def recursion(self) -> None:
         """Report each function that calls itself, directly or through others, once per cycle."""
-        calls = {f.name.text: list(_calls(f)) for f in self.tree.functions}
-        done: set[str] = set()
-        for root in calls:
-            way: list[str] = []
-            stack = [(root, iter(calls[root]))] if root not in done else []
+        calls = self.calls
+        done: set[Span] = set()
+        for root in self.own:
+            stack = [(root, iter(calls[root.span]))] if root.span not in done else []
             while stack:
-                name, pending = stack[-1]
-                way = [entry for entry, _ in stack]
-                call = next(pending, None)
+                function, pending = stack[-1]
+                way = [entry.span for entry, _ in stack]
+                call, target = next(pending, (None, function))
                 if call is None:
-                    done.add(name)
+                    done.add(function.span)
                     stack.pop()
-                elif call.text in way:
-                    cycle = " → ".join(f"`{step}`" for step in [*way[way.index(call.text) :], call.text])
+                elif target.span in way:
+                    names = [entry.name.text for entry, _ in stack[way.index(target.span) :]]
+                    cycle = " → ".join(f"`{step}`" for step in [*names, call.text])
                     helps = ("functions are written out where they are called, so none can call itself",)
                     self.report(
                         "E0206", f"functions call each other in a circle: {cycle}", Label(call.span), helps=helps
                     )
-                elif call.text in calls and call.text not in done:
-                    stack.append((call.text, iter(calls[call.text])))
+                elif target.span in calls and target.span not in done:
+                    stack.append((target, iter(calls[target.span])))
 
 
 def _result_names(program: ast.Program) -> set[str]:

@@ -164,6 +164,8 @@ class _Converter:
         if tree.data == "return":
             *values, hints = tree.children
             return ast.Return(tuple(self.root(part) for part in values), span, self.hints(hints))
+        if tree.data == "function":
+            return self.function(tree)
         if tree.data in ("for", "if", "assert"):
             return self.control(tree, span)
         target, *indices, value, hints = tree.children

@@ -7,6 +7,7 @@ import pytest
 
 from compiler.diagnostics import DiagnosticError
 from compiler.frontend import load, lower
+from compiler.frontend.lint import lint
 from compiler.ir import print_graph
 from runtime.imports import FileFinder
 from runtime.reference import evaluate
@@ -92,6 +93,32 @@ def test_functions_use_the_sizes_and_imports_of_their_own_file(folder: Path) -> 
     text = imported()
     assert "f32:16.0" in text
     assert "@nn/b.mesh:1:36-1:41" in text
+
+
+def test_a_function_inside_of_a_body_is_known_there_only() -> None:
+    """It hides one of the same name outside, and sees sizes and the functions around it."""
+    text = """dim N = 3
+    fn f(x: f32) -> f32 { return 100 * x }
+    fn outer(x: f32) -> f32 {
+        fn f<T>(x: T[...]) -> T[...] {
+            fn g(x: f32) -> f32 { return x + N }
+            return 2 * g(x)
+        }
+        fn h(x: f32) -> f32 { return f(x) + 1 }
+        return h(x)
+    }
+    program p(x: input f32) -> f32 {
+        fn h(x: f32) -> f32 { return f(x) }
+        return outer(x) + h(x)
+    }"""
+    (value,) = evaluate(lower(load(text, "t.mesh"), None, {}), {"x": np.asarray(5, np.float32)}).values()
+    assert value == (2 * (5 + 3) + 1) + 100 * 5
+    assert [warning.code for warning in lint(load(text, "t.mesh"))] == []
+    unused = "program p(x: input f32) -> f32 {\n fn f(x: f32, y: f32) -> f32 { return x }\n return x\n}"
+    assert [warning.message for warning in lint(load(unused, "t.mesh"))] == [
+        "the function `f` is never used",
+        "the parameter `y` is never used",
+    ]
 
 
 def test_sizes_of_an_imported_file_are_set_by_its_name(folder: Path) -> None:
