@@ -33,7 +33,7 @@ MAP_BLOCK = 4
 INNER_BLOCK = 8
 """Most tiles of the innermost reduced axis in one step."""
 MANY_ITERATIONS = 20_000
-"""A nest with more is tried on fewer core grids."""
+"""A nest with more that are live is tried on fewer core grids, with fewer blocks."""
 
 
 class _Way(Enum):
@@ -140,7 +140,7 @@ def _grids(machine: Machine, workload: Workload, number: int) -> tuple[tuple[int
             raise Disobeyed(hint, reason, "ask for fewer cores")
         grids = [(rows, columns)]
     else:
-        fine = prod(nest.space) <= MANY_ITERATIONS
+        fine = not _is_large(nest)
         pairs = ((rows, columns) for rows in _sizes(heights, fine) for columns in _sizes(widths, fine))
         grids = sorted((pair for pair in pairs if prod(pair) <= most), key=lambda pair: (prod(pair), pair))
     if hint is not None and hint.corner is not None:
@@ -152,12 +152,16 @@ def _grids(machine: Machine, workload: Workload, number: int) -> tuple[tuple[int
     return tuple(grids)
 
 
+def _is_large(nest: Nest) -> bool:
+    return nest.live is not None and nest.live.count > MANY_ITERATIONS
+
+
 def _sizes(most: int, fine: bool) -> tuple[int, ...]:
-    """Powers of two up to `most`, and `most`; if `fine`, also halfway between them."""
-    sizes = {most}
+    """1, a half of `most` and `most`; if `fine`, also powers of two and what is halfway between them."""
+    sizes = {1, max(1, most // 2), most}
     power = 1
-    while power <= most:
-        sizes |= {power, *([power * 3 // 2] if fine and power >= 2 and power * 3 // 2 <= most else [])}
+    while fine and power <= most:
+        sizes |= {power, min(most, max(power, power * 3 // 2))}
         power *= 2
     return tuple(sorted(sizes))
 
@@ -176,7 +180,9 @@ def _largest(
                 fitting = [grid for grid in fitting if grid[0] <= prod(lines[:-1]) and grid[1] <= lines[-1]]
             if way is _Way.LINES:
                 fitting = [grid for grid in fitting if prod(grid) <= prod(lines[:-1])]
-            for grid in [grid for grid in fitting if prod(grid) == prod(fitting[-1])][-2:]:
+            for grid in [grid for grid in fitting if prod(grid) == prod(fitting[-1])][
+                -2 if way is _Way.PRODUCT else -1 :
+            ]:
                 for keep in _keeps(nest):
                     yield _Choice(block, way, keep), grid
 
@@ -209,7 +215,7 @@ def _shapes(machine: Machine, workload: Workload, number: int) -> tuple[tuple[in
     inner = max(size for size in inners if size <= INNER_BLOCK)
     shapes: list[tuple[int, int, int]] = []
     wanted = nest.hint is not None and nest.hint.cores is not None
-    for share in (1, 2, 4, *((machine.compute.dst_tiles,) if wanted else ())):
+    for share in (1, 4, *(() if _is_large(nest) else (2,)), *((machine.compute.dst_tiles,) if wanted else ())):
         limit = max(1, pairs[0][0] * pairs[0][1] // share)
         shape = next(pair for pair in pairs if pair[0] * pair[1] <= limit)
         if (*shape, inner) not in shapes:
