@@ -16,7 +16,7 @@ help:
 	@echo "make demo    compile and run the handwritten-digit classifier"
 	@echo "make test    lint, type-check and test everything"
 	@echo "make lint    lint and type-check only"
-	@echo "make bench   measure the compiler and the emulator"
+	@echo "make bench   measure the compiler, the emulator and pruning"
 	@echo "make pictures  draw the pictures of the documents anew (needs chromium)"
 	@echo "make clean   remove the environment and everything cached"
 	@echo
@@ -39,6 +39,7 @@ pictures: $(WARM)
 
 bench: $(WARM)
 	$(BIN)/python benchmarks/run.py
+	$(BIN)/python -m benchmarks.bench_pruning
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

@@ -4,7 +4,7 @@ from argparse import Namespace
 
 from compiler.partition.tiling import tile
 from compiler.passes import run_pipeline
-from compiler.prune import prune
+from compiler.prune import prune, render
 from compiler.target.load import load_machine
 from runtime.cli.exit_codes import ExitCode
 from runtime.cli.parser import DEFAULT_MACHINE
@@ -26,9 +26,11 @@ def explain_pruned(arguments: Namespace, terminal: Terminal) -> int:
         pruned = prune(machine, workload, options)
     terminal.warnings(program.warnings, program.sources)
     found = difference(workload, pruned.workload)
+    text = "" if found.nothing else render(pruned)
     if found.nothing:
         terminal.text(f"nothing is left out of `{program.graph.name}` before it runs")
     else:
         terminal.table(planned_table(found))
-    terminal.document({"ok": True, "planned": planned_document(found)})
+        terminal.text(f"\n{text}")
+    terminal.document({"ok": True, "planned": planned_document(found), "certificates": text})
     return ExitCode.OK

@@ -23,7 +23,7 @@ import pytest
 from runtime.cli import main
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ["README.md", "docs/tutorial.md", "docs/view.md"]
+DOCUMENTS = ["README.md", "docs/tutorial.md", "docs/view.md", "docs/pruning.md"]
 BLOCK = re.compile(r"^```(mesh|mesh wrong|console|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NUMBER = re.compile(r"-?\d+(?: \d{3})*(?:\.\d+)?(?:e[+-]?\d+)?")
 COMMENT_NAME = re.compile(r"# ([\w-]+\.mesh)")

@@ -99,6 +99,7 @@ def test_explain_says_what_is_left_out(capsys: pytest.CaptureFixture[str]) -> No
     assert meshc("explain p.mesh --pruned --weights sparse.safetensors") == 0
     out = capsys.readouterr().out
     assert re.search(r"tile operations +36 +9 +4\.00 x\n", out)
+    assert "p.mesh:4: return a @ b + c" in out
     found = document(capsys, "explain p.mesh --pruned --weights sparse.safetensors")
     assert found["planned"]["operations"] == 9
     assert meshc("explain p.mesh --pruned --weights dense.safetensors") == 0
