@@ -1,8 +1,8 @@
 """Why each iteration that is left out may be left out.
 
 Iterations of a nest are left out for the first of these reasons that holds: their tile of the result is zero; nobody
-uses it; the result does not depend on what is combined; the iteration changes nothing. The first and the last follow
-from what is known of some operands (`Premise`), which follows from what is known of theirs (`Certificate.chain`).
+uses it; the iteration changes nothing; the result does not depend on what is combined. All but the second follow from
+what is known of some operands (`Premise`), which follows from what is known of theirs (`Certificate.chain`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,8 +28,8 @@ class Rule(Enum):
 
     ZERO = "the result is zero"
     UNUSED = "nobody uses the result"
-    FINISHED = "the result does not depend on the sum"
     NEUTRAL = "it changes nothing"
+    FINISHED = "the result does not depend on it"
 
 
 class Origin(Enum):
@@ -108,19 +108,14 @@ class Certifier:
         return Certificate(number, nest.name, nest.span, reasons, chain, self.savings(nest, needed))
 
     def reasons(self, nest: Nest, facts: NestFacts, needed: NestDemand) -> Iterator[Reason]:
-        sign = self.signs[nest.out]
         dead = ~needed.pages
-        zero = dead & replaceable(facts.out, sign)
-        finished = ~needed.pages
-        left = needed.iterations
-        if nest.reduced:
-            acting = operand_needs(self.workload, nest, facts, needed.pages, sign).combined
-            finished = dead | ~acting
+        zero = _over(nest, dead & replaceable(facts.out, self.signs[nest.out]))
+        gone = _over(nest, dead)
         groups = (
-            (Rule.ZERO, _over(nest, zero)),
-            (Rule.UNUSED, _over(nest, dead & ~zero)),
-            (Rule.FINISHED, _over(nest, finished & ~dead)),
-            (Rule.NEUTRAL, ~left & ~_over(nest, finished)),
+            (Rule.ZERO, zero),
+            (Rule.UNUSED, gone & ~zero),
+            (Rule.NEUTRAL, facts.skip & ~gone),
+            (Rule.FINISHED, ~needed.iterations & ~gone & ~facts.skip),
         )
         for rule, iterations in groups:
             if iterations.any():
