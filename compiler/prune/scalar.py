@@ -137,6 +137,8 @@ def _ordered(node: ScalarNode, args: Sequence[Bound], source: DType) -> Bound:
 def _divided(node: ScalarNode, args: Sequence[Bound], source: DType) -> Bound:
     a, b = args
     if source.is_float:
+        if a.low == a.high == 0:
+            return Bound(0.0, 0.0, a.nan or b.nan or b.low <= 0 <= b.high)
         return _tried(node, args, source)
     size = max(abs(a.low), abs(a.high))
     if b.low <= 0 <= b.high:
