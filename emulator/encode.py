@@ -163,7 +163,7 @@ class Encoder:
         extents = (i.rows, i.columns, i.inner, int(i.clear))
         use = self._flag_use(i)
         cycles = product_cycles(self.machine, *types, done)
-        return (c.OP_MATMUL, *_costs(cost), i.dst, *left, *right, *extents, product, *unpack, use, cycles)
+        return (c.OP_MATMUL, *_costs(cost), i.dst, *left, *right, *extents, product, *unpack, use, cycles, i.guard)
 
     def _flag_use(self, i: ins.Matmul) -> int:
         """How a product uses flags, as bits. Integers are finite; where zero annihilates, nothing else need be."""
@@ -196,7 +196,7 @@ class Encoder:
         )
         look = flag_cost(self.machine, len(i.operands) if i.dead else len(i.zeros))
         cost = map_cost(self.machine, kernel.expr, from_cb) + look
-        use = (sum(1 << k for k in i.zeros), int(i.dead), look.unpack)
+        use = (sum(1 << k for k in i.zeros), int(i.dead), look.unpack, i.guard)
         return (c.OP_MAP, *_costs(cost), request, i.dst, first, len(i.operands), int(apart), *use)
 
     def _operand(self, operand: ins.CbTile | ins.DstTile) -> Row:
@@ -288,9 +288,9 @@ def keeps_flags(image: im.Image) -> bool:
 
 def _looks_at_flags(i: ins.Instruction) -> bool:
     if isinstance(i, ins.Matmul):
-        return i.skip_a or i.skip_b
+        return i.skip_a or i.skip_b or i.guard >= 0
     if isinstance(i, ins.Map):
-        return bool(i.zeros) or i.dead
+        return bool(i.zeros) or i.dead or i.guard >= 0
     return isinstance(i, ins.Probe) or (isinstance(i, ins.Read) and i.guard >= 0)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from compiler.program.image import Code, CoreProgram
-from compiler.program.instructions import Fetch, Pack, Probe, Read
+from compiler.program.instructions import Fetch, Map, Matmul, Pack, Probe, Read
 
 
 def check_flags(program: CoreProgram) -> Iterator[str]:
@@ -25,5 +25,5 @@ def _unset_guards(code: Code) -> Iterator[str]:
     for index, at in enumerate(code.instructions):
         if isinstance(at, Probe | Fetch):
             known.add(at.variable)
-        elif isinstance(at, Read) and at.guard != -1 and at.guard not in known:
+        elif isinstance(at, Read | Matmul | Map) and at.guard != -1 and at.guard not in known:
             yield f"instruction {index} is guarded by v{at.guard}, which is not set before"

@@ -247,6 +247,7 @@ class Matmul:
     (`costs.flags_looked_at`), and each look costs `flag_check`; a dead tile that nobody asks about costs one too. What
     is left costs `costs.live_matmul_cost`.
     With `annihilates` a product of elements of which one is 0 is 0, whatever the other is: no flag `finite` is needed.
+    With a `guard`, the number of a variable, all tiles count as dead while that variable is 0, at no cost.
     """
 
     dst: int
@@ -270,6 +271,7 @@ class Matmul:
     skip_a: bool = False
     skip_b: bool = False
     annihilates: bool = False
+    guard: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,7 +295,8 @@ class Map:
 
     Where an operand listed in `zeros` is flagged zero, the result is zero (the compiler has proved it) and is not
     evaluated. With `dead` a dead operand makes the result dead, otherwise it reads as zero. A look at the flags of an
-    operand, of those in `zeros` or with `dead` of all, costs `flag_check`.
+    operand, of those in `zeros` or with `dead` of all, costs `flag_check`. With a `guard`, the number of a variable,
+    the result is dead while that variable is 0.
     """
 
     kernel: int
@@ -301,6 +304,7 @@ class Map:
     operands: tuple[CbTile | DstTile, ...]
     zeros: tuple[int, ...] = ()
     dead: bool = False
+    guard: int = -1
 
 
 @dataclass(frozen=True, slots=True)

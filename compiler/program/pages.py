@@ -27,6 +27,7 @@ from compiler.program.instructions import (
     Instruction,
     Loop,
     Map,
+    Matmul,
     Pack,
     Probe,
     Read,
@@ -180,7 +181,7 @@ def variables_used(instruction: Instruction) -> Iterator[int]:
         if isinstance(value, Variable):
             yield value.index
     yield from (value.variable for value in affines_of(instruction) if value.variable != -1)
-    if isinstance(instruction, Read) and instruction.guard != -1:
+    if isinstance(instruction, Read | Matmul | Map) and instruction.guard != -1:
         yield instruction.guard
 
 

@@ -69,9 +69,9 @@ TEMPLATES: Mapping[type[Instruction], str] = {
         "matmul d{dst} {dtype} {rows}x{columns}x{inner}, "
         "cb{a}[{a_offset}; {a_row}, {a_inner}]{transpose_a:^T}{part_a}{skip_a: skip}, "
         "cb{b}[{b_offset}; {b_inner}, {b_column}]{transpose_b:^T}{part_b}{skip_b: skip}{clear: clear}"
-        "{annihilates: annihilates}"
+        "{annihilates: annihilates}{guard: guard v}"
     ),
-    Map: "map d{dst}, kernel{kernel}({operands}){zeros}{dead: dead}",
+    Map: "map d{dst}, kernel{kernel}({operands}){zeros}{dead: dead}{guard: guard v}",
     Reduce: "reduce d{dst}, d{source}, {combine} {dtype} {axis}{mask}",
     Pack: "pack cb{cb}[{offset}], d{dst}{accumulate: accumulate}{mask}",
     Loop: "loop {count}",

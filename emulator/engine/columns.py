@@ -187,7 +187,7 @@ UNPACK: Final = 1
 MATH: Final = 2
 PACK: Final = 3
 A: Final = 4
-CODE_COLUMNS: Final = 22
+CODE_COLUMNS: Final = 23
 
 OP_DONE: Final = 0
 OP_RESERVE: Final = 1
@@ -214,10 +214,10 @@ OP_FILL: Final = 13
 OP_MATMUL: Final = 14
 """register, a, a_offset, a_row, a_inner, b, b_offset, b_inner, b_column, rows, columns, inner, clear, kernel of the
 product, kernel that unpacks a page of a (-1: none), the same for b, how flags are used (`SKIP_A` and so on), cycles of
-a product."""
+a product, guard (-1: none)."""
 OP_MAP: Final = 15
 """kernel, register, first operand, number of operands, 1 if the result must not be written in place, the operands that
-make it zero (as bits), 1 if a dead one makes it dead, cycles to look at flags."""
+make it zero (as bits), 1 if a dead one makes it dead, cycles to look at flags, guard (-1: none)."""
 OP_REDUCE: Final = 16
 """kernel, register, source, rows, row tile, columns, column tile, 1 for a sum."""
 OP_PACK: Final = 17

@@ -50,6 +50,13 @@ def add_nothing(s: State, row: int, dead: bool) -> None:
 
 
 @inlined
+def is_switched_off(s: State, thread: int, guard: int) -> bool:
+    """Whether variable `guard`, if there is one, is 0."""
+    result: bool = guard >= 0 and s.threads[thread, c.VARIABLE + guard] == 0
+    return result
+
+
+@inlined
 def is_left_out(how: int, left: int, right: int) -> bool:
     """Whether the product of tiles with flags `left` and `right` is left out, given how the matmul uses flags."""
     if (left | right) & c.DEAD:
@@ -104,6 +111,14 @@ def _find_left(s: State, thread: int, i: int, k: int) -> int:
 def flagged_matmul(s: State, thread: int, i: int) -> None:
     """Multiply the tiles of blocks whose products are not left out; see `Matmul`."""
     code = s.code[i]
+    if is_switched_off(s, thread, code[c.A + 18]):
+        for register in range(code[c.A + 9] * code[c.A + 10]):
+            row = register_row(s, thread, code[c.A] + register)
+            if code[c.A + 12]:
+                clear_register(s, row, c.FRESH)
+            add_nothing(s, row, True)
+        _charge_products(s, thread, i, 0, 0, 0)
+        return
     b = s.first_buffer[thread // 3] + code[c.A + 5]
     b_first = evaluate(s, code[c.A + 6], thread)
     rows, columns, inner, how = code[c.A + 9], code[c.A + 10], code[c.A + 11], code[c.A + 16]
@@ -160,6 +175,7 @@ def flagged_map(s: State, thread: int, i: int) -> bool:
     code = s.code[i]
     base = s.first_buffer[thread // 3]
     row = register_row(s, thread, code[c.A + 1])
+    killed = is_switched_off(s, thread, code[c.A + 8])
     zero, dead = False, False
     for k in range(code[c.A + 3]):
         operand = s.operands[code[c.A + 2] + k]
@@ -174,7 +190,7 @@ def flagged_map(s: State, thread: int, i: int) -> bool:
             flags = flags_at(s, memory)
         dead = dead or flags & c.DEAD != 0
         zero = zero or ((code[c.A + 5] >> k) & 1 != 0 and reads_zero(flags))
-    dead = dead and code[c.A + 6] != 0
+    dead = killed or (dead and code[c.A + 6] != 0)
     if not (dead or zero):
         s.register_flags[row] = 0
         return False
