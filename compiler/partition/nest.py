@@ -18,7 +18,8 @@ from compiler.program.instructions import Combine, ReduceAxis
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """A tensor in memory. `producer` is the nest that writes it, -1 for inputs, weights and constants.
+    """A tensor in memory. `producer` is the nest that writes it, -1 for inputs, weights and constants, and for a result
+    of which nothing is live.
 
     Views that only rename pages (a reshape that keeps the tiles) share their storage.
 
@@ -95,7 +96,20 @@ class GatherBody:
     index_map: IndexMap
 
 
-Body: TypeAlias = MapBody | ReduceBody | ContractBody | GatherBody
+@dataclass(frozen=True, slots=True)
+class TakeBody:
+    """Row `t` of a page of the result is row `i` of the matrix that operand 1 names, zero if `i` is outside of
+    `0 ..< extent`; `i` is element `t` of the first row (with `across`) or column of the page that operand 0 names.
+
+    Operand 1's strides walk over leading axes and tile columns; a tile row further down is `step` pages further on.
+    """
+
+    extent: int
+    step: int
+    across: bool
+
+
+Body: TypeAlias = MapBody | ReduceBody | ContractBody | GatherBody | TakeBody
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +148,18 @@ class Nest:
     def kernel_operands(self) -> int:
         """Operands `[0, n)` are what the body and the epilogue use."""
         return len(self.operands) - (self.dead and self.guard >= 0)
+
+    @property
+    def buffered_operands(self) -> int:
+        """Operands `[0, n)` come through circular buffers; elements of the others are picked where these lie, which
+        is in DRAM."""
+        match self.body:
+            case GatherBody():
+                return 0
+            case TakeBody():
+                return 1
+            case _:
+                return len(self.operands)
 
     @property
     def out_dims(self) -> tuple[int, ...]:
