@@ -99,7 +99,7 @@ def diagonal(tiles: int) -> float:
 
 CAUSAL = {"H": 4, "T": 1024, "E": 64}
 WINDOW = {"H": 1, "T": 4096, "E": 64, "W": 256}
-MOE = {"D": 256, "F": 512}
+MOE = {"D": 256, "F": 1024}
 MLP = {"B": 512, "D": 64, "H": 2048, "N": 1024}
 VOXELS = {"Z": 8, "Y": 16, "X": 128, "C": 32}
 CASES = (
