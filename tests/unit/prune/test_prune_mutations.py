@@ -106,7 +106,9 @@ class _Case:
 
 
 _WHERE = call(ScalarOp.WHERE, DType.F32, DType.BOOL, DType.F32, DType.F32)
-_VALUES = {"x": np.where(SPREAD > 1.9, np.nan, -SPREAD).astype(np.float32)}
+_SPECIAL = np.where(SPREAD > 1.9, np.nan, -SPREAD)
+_SPECIAL[3, SIDE - 1], _SPECIAL[7, SIDE - 2] = np.inf, np.nan
+_VALUES = {"x": _SPECIAL.astype(np.float32)}
 
 
 def _products() -> TensorGraph:
@@ -117,6 +119,19 @@ def _products() -> TensorGraph:
 def _largest() -> TensorGraph:
     case = _Case()
     return case.done(case.builder.reduce(ReduceKind.MAX, (1,), case.where(case.op(ScalarOp.ABS, case.x), 1000.0)))
+
+
+def _gated() -> TensorGraph:
+    """`gate * -x`: where the gate is zero, x may be infinite all the same."""
+    case = _Case()
+    return case.done(case.op(ScalarOp.MUL, case.op(ScalarOp.NEG, case.x), case.builder.cast(case.mask, DType.F32)))
+
+
+def _infinite() -> TensorGraph:
+    """`gate * infinity`."""
+    case = _Case()
+    far = case.builder.constant(np.where(SPREAD > 0.5, np.inf, 1.0), DType.F32)
+    return case.done(case.op(ScalarOp.MUL, far, case.builder.cast(case.mask, DType.F32)))
 
 
 def _total() -> TensorGraph:
@@ -157,6 +172,11 @@ BROKEN: dict[str, Broken] = {
         _products,
         lambda patch: patch.setattr(forward, "skipped_products", lambda a, b, annihilates: a.zero | b.zero),
     ),
+    "a zero times anything may be NaN": (
+        _infinite,
+        lambda patch: patch.setitem(intervals.RULES, ScalarOp.MUL, intervals.RULES[ScalarOp.MULZ]),
+    ),
+    "NaN is handed on": (_gated, lambda patch: patch.setattr(intervals, "QUIET", frozenset(ScalarOp))),
     "what a maximum starts from": (
         _largest,
         lambda patch: patch.setitem(forward.NEUTRAL, (Combine.MAX, True), 1000.0),
