@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from compiler.codegen.code import CodeBuilder, Step, affine
+from compiler.codegen.code import GUARD_VARIABLE, NO_GUARD, CodeBuilder, Step, affine
 from compiler.codegen.frame import Frame
 from compiler.numerics import TILE, DType, Expr, TileGrid
 from compiler.numerics.expr import identity
@@ -29,6 +29,7 @@ from compiler.program.instructions import (
     Matmul,
     Pack,
     Pop,
+    Probe,
     Push,
     Reduce,
     Reserve,
@@ -105,7 +106,8 @@ class Bodies:
         for register, here in self.tiles():
             with self.code.loop(self.depth) as inner:
                 term = [(self.last, 1, inner)]
-                self.map(body.body, self.operands(range(body.body_operands), at, here, term), self.block)
+                operands = self.operands(range(body.body_operands), at, here, term)
+                self.map(body.body, operands, self.block, self.guard(at, here, term))
                 row = at.tile(body.row_axis, body.rows, here, term)
                 column = at.tile(body.column_axis, body.columns, here, term)
                 mask = Mask(body.rows, row, body.columns, column)
@@ -133,7 +135,7 @@ class Bodies:
         with self.code.loop(self.rows // height) as down, self.code.loop(self.columns // width) as across:
             self.code.emit(Wait(frame.partial_cb, len(registers)))
             for register in registers:
-                self.map(identity(dtype), [(_REGISTER[dtype], CbTile(frame.partial_cb, affine(register)))], register)
+                self.take_up(CbTile(frame.partial_cb, affine(register)), dtype, register)
             self.code.emit(Pop(frame.partial_cb, len(registers)))
             inner: list[Step] = [(frame.rank - 2, height, down), (frame.rank - 1, width, across)]
             self.products(body, at, inner, height, width)
@@ -147,13 +149,18 @@ class Bodies:
 
         Several passes are made tile by tile of the reduced axis, so that their order does not depend on the blocks.
         """
-        depth, passes = self.depth, body.fidelity.passes
+        frame, depth, passes = self.frame, self.depth, body.fidelity.passes
         with ExitStack() as stack:
             if len(passes) > 1:
                 inner = [*inner, (self.last, 1, stack.enter_context(self.code.loop(depth)))]
                 depth = 1
             for parts in passes:
-                self.code.emit(self.matmul(body, at, inner, (rows, columns, depth), parts))
+                if not frame.guarded:
+                    self.code.emit(self.matmul(body, at, inner, (rows, columns, depth), parts))
+                    continue
+                for row in range(rows):  # a row of tiles has a gate of its own
+                    guard = self.guard(at, {frame.rank - 2: row}, inner)
+                    self.code.emit(self.matmul(body, at, inner, (1, columns, depth), parts, row, guard))
 
     def matmul(
         self,
@@ -162,18 +169,22 @@ class Bodies:
         inner: Sequence[Step],
         extents: tuple[int, int, int],
         parts: tuple[Part, Part],
+        first_row: int = 0,
+        guard: int = NO_GUARD,
     ) -> Matmul:
+        """The product of `extents` tile rows, columns and reduced tiles, from tile row `first_row` of the block on."""
         frame = self.frame
         a, b = frame.local_strides(0), frame.local_strides(1)
         row, column = frame.rank - 2, frame.rank - 1
+        here = {row: first_row}
         return Matmul(
-            dst=0,
+            dst=first_row * extents[1],
             a=0,
-            a_offset=at.operand(0, {}, inner),
+            a_offset=at.operand(0, here, inner),
             a_row=a[row],
             a_inner=a[self.last],
             b=1,
-            b_offset=at.operand(1, {}, inner),
+            b_offset=at.operand(1, here, inner),
             b_inner=b[self.last],
             b_column=b[column],
             rows=extents[0],
@@ -185,8 +196,27 @@ class Bodies:
             clear=False,
             part_a=parts[0],
             part_b=parts[1],
+            skip_a=frame.flagged(0),
+            skip_b=frame.flagged(1),
             annihilates=body.annihilates,
+            guard=guard,
         )
+
+    def take_up(self, tile: CbTile, dtype: DType, register: int) -> None:
+        """Take a partial sum up again; one that is still zero costs a look at its flag where flags are kept."""
+        kernel = self.kernels.number(Kernel(identity(dtype), (_REGISTER[dtype],)))
+        self.code.emit(Map(kernel, register, (tile,), zeros=(0,) if self.frame.looks_at_flags else ()))
+
+    def guard(self, at: Position, here: dict[int, int], inner: Sequence[Step]) -> int:
+        """Look whether the gate is open at a tile; return the variable that says so, or `NO_GUARD`."""
+        if not self.frame.guarded:
+            return NO_GUARD
+        self.code.emit(Probe(GUARD_VARIABLE, self.frame.nest.guard, at.operand(self.frame.nest.guard, here, inner)))
+        return GUARD_VARIABLE
+
+    def finish_guard(self, at: Position, here: dict[int, int], inner: Sequence[Step]) -> int:
+        """As `guard`, for what finishes a tile: only a nest whose results may be dead leaves that out."""
+        return self.guard(at, here, inner) if self.frame.nest.dead else NO_GUARD
 
     def finish(self, at: Position) -> None:
         """Turn the accumulators of one block into its result."""
@@ -211,15 +241,17 @@ class Bodies:
         frame = self.frame
         with self.code.loop(self.rows) as row, self.code.loop(self.columns) as column:
             inner = [(frame.rank - 2, 1, row), (frame.rank - 1, 1, column)]
-            self.map(expr, self.operands(range(len(frame.nest.operands)), at, {}, inner), 0)
+            operands = self.operands(range(frame.nest.kernel_operands), at, {}, inner)
+            self.map(expr, operands, 0, self.finish_guard(at, {}, inner))
             self.pack(0, at.result(0, 0, inner), at, {}, inner)
 
     def finish_registers(self, epilogue: Expr, dtype: DType, looped: int, at: Position) -> None:
         """Finish accumulators that are in registers; operands from `looped` on are the epilogue's."""
         for register, here in self.tiles():
             if not epilogue.is_identity:
-                extras = self.operands(range(looped, len(self.frame.nest.operands)), at, here, [])
-                self.map(epilogue, [(_REGISTER[dtype], DstTile(register)), *extras], register)
+                extras = self.operands(range(looped, self.frame.nest.kernel_operands), at, here, [])
+                operands = [(_REGISTER[dtype], DstTile(register)), *extras]
+                self.map(epilogue, operands, register, self.finish_guard(at, here, []))
             row, column = divmod(register, self.columns)
             self.pack(register, at.result(row, column, []), at, here, [])
 
@@ -241,8 +273,8 @@ class Bodies:
             step = height * width
             page = affine(0, [(self.columns // width * step, down), (step, across), (width, row), (1, column)])
             accumulated = (_REGISTER[_accumulator(body)], CbTile(frame.partial_cb, page))
-            extras = self.operands(range(2, len(frame.nest.operands)), at, {}, inner)
-            self.map(body.epilogue, [accumulated, *extras], 0)
+            extras = self.operands(range(2, frame.nest.kernel_operands), at, {}, inner)
+            self.map(body.epilogue, [accumulated, *extras], 0, self.finish_guard(at, {}, inner))
             self.pack(0, at.result(0, 0, inner), at, {}, inner)
         self.code.emit(Pop(frame.partial_cb, self.block))
 
@@ -258,9 +290,10 @@ class Bodies:
             found.append((Operand(dtype, access.spread), CbTile(number, offset)))
         return found
 
-    def map(self, expr: Expr, operands: Sequence[tuple[Operand, CbTile | DstTile]], dst: int) -> None:
+    def map(self, expr: Expr, operands: Sequence[tuple[Operand, CbTile | DstTile]], dst: int, guard: int) -> None:
         kernel = self.kernels.number(Kernel(expr, tuple(operand for operand, _ in operands)))
-        self.code.emit(Map(kernel, dst, tuple(place for _, place in operands)))
+        places = tuple(place for _, place in operands)
+        self.code.emit(Map(kernel, dst, places, dead=self.frame.nest.dead, guard=guard))
 
     def pack(self, register: int, offset: Affine, at: Position, here: dict[int, int], inner: Sequence[Step]) -> None:
         mask = self.out_mask(at, here, inner)

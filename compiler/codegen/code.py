@@ -6,7 +6,11 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from compiler.program.image import Code
-from compiler.program.instructions import Affine, Amount, End, Instruction, Loop
+from compiler.program.instructions import VARIABLES, Affine, Amount, End, Instruction, Loop
+
+NO_GUARD = -1
+GUARD_VARIABLE = VARIABLES - 1
+"""What was last probed by a compute thread; tables take the variables before it."""
 
 
 @dataclass(frozen=True, slots=True)

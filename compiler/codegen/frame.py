@@ -7,7 +7,7 @@ from compiler.codegen.code import Counter, Step, Term, affine
 from compiler.codegen.plan import Share, StagePlan
 from compiler.numerics import TileGrid
 from compiler.partition.footprint import keeps_result
-from compiler.partition.nest import GatherBody, Nest, Workload
+from compiler.partition.nest import ContractBody, GatherBody, Nest, Workload
 from compiler.partition.stages import Loop, box, has_partials, load_extents, loops, unit_pages
 from compiler.program.image import CoreSet
 from compiler.program.instructions import Affine
@@ -82,6 +82,26 @@ class Frame:
         """The tensor that operand `number` is read from."""
         tensors = self.names.shard if self.stage.operands[number].from_l1 else self.names.dram
         return tensors[self.nest.operands[number].storage]
+
+    @property
+    def guarded(self) -> bool:
+        """Whether the gate of the nest can be looked at: pages that come from DRAM carry no flags."""
+        guard = self.nest.guard
+        return guard >= 0 and self.stage.operands[guard].from_l1
+
+    def flagged(self, number: int) -> bool:
+        """Whether to leave out the products with zero tiles of a factor: where its pages carry flags, and the other
+        factor may be known to be finite."""
+        other = self.nest.operands[1 - number].storage
+        finite = self.workload.storages[other].finite or self.stage.operands[1 - number].from_l1
+        body = self.nest.body
+        annihilates = isinstance(body, ContractBody) and body.annihilates
+        return self.workload.dynamic and self.stage.operands[number].from_l1 and (finite or annihilates)
+
+    @property
+    def looks_at_flags(self) -> bool:
+        """Whether some product of the stage may be left out."""
+        return self.guarded or self.nest.dead or self.flagged(0) or self.flagged(1)
 
     def leads(self, share: Share) -> bool:
         """Whether this core reads a shared operand for its group."""

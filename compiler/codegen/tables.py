@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.codegen.code import CodeBuilder, Counter, Term, affine
+from compiler.codegen.code import GUARD_VARIABLE, CodeBuilder, Counter, Term, affine
 from compiler.diagnostics import InternalError
 from compiler.program.image import Code
-from compiler.program.instructions import VARIABLES, Affine, Amount, Fetch, Variable
+from compiler.program.instructions import Affine, Amount, Fetch, Variable
 
 Numbers = NDArray[np.int64]
 
@@ -116,9 +116,9 @@ class TableCode(CodeBuilder):
             taken.update(loop.held.values())
         for loop in self._open[at + 1 :]:
             taken |= loop.used
-        free = next((variable for variable in range(VARIABLES) if variable not in taken), None)
+        free = next((variable for variable in range(GUARD_VARIABLE) if variable not in taken), None)
         if free is None:
-            raise InternalError(f"codegen: a thread needs more than {VARIABLES} variables")
+            raise InternalError(f"codegen: a thread needs more than {GUARD_VARIABLE} variables")
         return free
 
     def _insert(self, at: int, instruction: Fetch) -> None:

@@ -183,9 +183,13 @@ class Nest:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """Nests in topological order: a nest reads only storages without producer or of earlier nests."""
+    """Nests in topological order: a nest reads only storages without producer or of earlier nests.
+
+    With `dynamic`, what is zero at run time is left out where flags of pages tell.
+    """
 
     name: str
     storages: tuple[Storage, ...]
     nests: tuple[Nest, ...]
     sources: tuple[Source, ...]
+    dynamic: bool = False

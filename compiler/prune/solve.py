@@ -18,6 +18,7 @@ from compiler.prune.certificates import Certificate, Certifier, Savings
 from compiler.prune.demand import Demand, NestDemand, demand, replaceable
 from compiler.prune.facts import Flags, mask_of, regrid
 from compiler.prune.forward import source_facts
+from compiler.prune.gates import guard
 from compiler.prune.options import PruneOptions
 from compiler.prune.signs import signs_that_matter
 from compiler.target import Machine
@@ -44,8 +45,13 @@ class Pruned:
 def prune(machine: Machine | None, workload: Workload, options: PruneOptions | None = None) -> Pruned:
     """Return `workload` without what needs not be computed, stored or sent."""
     options = options or PruneOptions()
-    if not options.mode.static:
-        return Pruned(workload)
+    pruned = _static(workload, options) if options.mode.static else Pruned(workload)
+    if options.mode.dynamic:
+        pruned = replace(pruned, workload=replace(guard(pruned.workload), dynamic=True))
+    return pruned
+
+
+def _static(workload: Workload, options: PruneOptions) -> Pruned:
     analysis = forward(workload, options)
     signs = signs_that_matter(workload)
     needed = demand(workload, analysis.nests, signs)
