@@ -21,7 +21,17 @@ from numpy.typing import NDArray
 from compiler.diagnostics import InternalError
 from compiler.numerics import TILE, DType, Expr, TileGrid
 from compiler.numerics.layout import page_bytes
-from compiler.partition.nest import Access, ContractBody, GatherBody, MapBody, Nest, ReduceBody, Storage, Workload
+from compiler.partition.nest import (
+    Access,
+    ContractBody,
+    GatherBody,
+    MapBody,
+    Nest,
+    ReduceBody,
+    Storage,
+    TakeBody,
+    Workload,
+)
 from compiler.program.image import DramPlace, Role, Tensor
 from compiler.program.instructions import Combine, ReduceAxis
 from compiler.program.pages import gathered_pages
@@ -99,6 +109,12 @@ class _Checker:
         return Bound(max(bound.low, -largest), min(bound.high, largest))
 
     def results(self, nest: Nest, known: Sequence[Sequence[Bound] | None]) -> list[Bound]:
+        if isinstance(nest.body, TakeBody):
+            rows = range(TileGrid(self.before.storages[nest.operands[1].storage].shape).pages)
+            found = ZERO
+            for place in rows:
+                found = _hull(found, self.bound(nest.operands[1].storage, place, known))
+            return [found] * prod(nest.out_dims)
         if isinstance(nest.body, GatherBody):
             return self.gathered(nest, nest.body, known)
         return [self.result(nest, at, known) for at in np.ndindex(nest.out_dims)]
@@ -196,6 +212,8 @@ class _Checker:
         stored = self.is_stored(nest.out, place)
         match rule:
             case Rule.ZERO:
+                if isinstance(nest.body, TakeBody):
+                    gathered = self.results(nest, known)
                 found = gathered[place] if gathered is not None else self.result(nest, at, known)
                 return not stored and found.is_zero
             case Rule.UNUSED:
@@ -279,6 +297,11 @@ class _Checker:
 
     def used(self, nest: Nest) -> Iterator[tuple[int, int]]:
         live = self.live(nest)
+        if isinstance(nest.body, TakeBody):
+            for access in nest.operands if live.any() else ():
+                pages = range(TileGrid(self.before.storages[access.storage].shape).pages)
+                yield from ((access.storage, place) for place in pages)
+            return
         if isinstance(nest.body, GatherBody):
             flags = live.reshape(-1)
             for result, source in zip(*self.relation(nest, nest.body), strict=True):

@@ -6,12 +6,12 @@ needs everything that it reads.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from compiler.numerics import Expr, ScalarOp, TileGrid
-from compiler.partition.nest import ContractBody, GatherBody, MapBody, Nest, ReduceBody, Workload
+from compiler.partition.nest import ContractBody, GatherBody, MapBody, Nest, ReduceBody, TakeBody, Workload
 from compiler.program.image import Role
 from compiler.prune.facts import Facts, Flags, regrid
 from compiler.prune.forward import NEUTRAL, NestFacts
@@ -82,6 +82,8 @@ class _Demander:
         return NestDemand(live, needs.iterations, whole)
 
     def collect(self, nest: Nest, facts: NestFacts, number: int, wanted: Flags) -> Flags:
+        if isinstance(nest.body, TakeBody):
+            return np.full_like(self.pages[nest.operands[number].storage], bool(wanted.any()))
         if isinstance(nest.body, GatherBody):
             return gathered(self.workload, nest, nest.body, wanted)
         return facts.routes[number].collect(wanted)
@@ -115,8 +117,19 @@ class Needs:
 
 
 def operand_needs(workload: Workload, nest: Nest, facts: NestFacts, live: Flags, sign: bool) -> Needs:
-    """What a nest needs for the pages `live` of its result."""
+    """What a nest needs for the pages `live` of its result. A guard that is not there would read as zero."""
+    needs = _operand_needs(nest, facts, live, sign)
+    if nest.guard < 0:
+        return needs
+    guarded = live.reshape(live.shape + (1,) * len(nest.reduced))
+    operands = [guarded if k == nest.guard else need for k, need in enumerate(needs.operands)]
+    return replace(needs, operands=tuple(operands))
+
+
+def _operand_needs(nest: Nest, facts: NestFacts, live: Flags, sign: bool) -> Needs:
     match nest.body:
+        case TakeBody():
+            return Needs(live, (live, live), live)
         case GatherBody():
             return Needs(live, (live,), live)
         case MapBody(expr):

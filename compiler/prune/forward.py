@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from compiler.numerics import TILE, DType, TileGrid
-from compiler.partition.nest import ContractBody, GatherBody, MapBody, Nest, ReduceBody, Storage, Workload
+from compiler.partition.nest import ContractBody, GatherBody, MapBody, Nest, ReduceBody, Storage, TakeBody, Workload
 from compiler.program.image import Role
 from compiler.program.instructions import Combine, ReduceAxis
 from compiler.prune.accesses import Route, route
@@ -69,6 +69,8 @@ def nest_facts(workload: Workload, nest: Nest, known: Sequence[Facts]) -> NestFa
     space = nest.space
     if isinstance(nest.body, GatherBody):
         return _gather(workload, nest, nest.body, known)
+    if isinstance(nest.body, TakeBody):
+        return _take(nest, known)
     routes = tuple(route(a, workload.storages[a.storage].shape, space) for a in nest.operands)
     operands = [r.facts(known[a.storage]) for r, a in zip(routes, nest.operands, strict=True)]
     match nest.body:
@@ -251,6 +253,13 @@ def _gather(workload: Workload, nest: Nest, body: GatherBody, known: Sequence[Fa
         filled[results[~np.broadcast_to(source.zero, TileGrid(shape).dims).reshape(-1)[sources]]] = True
         out = zero_where(out, ~filled.reshape(nest.out_dims))
     return NestFacts((), (), (), NEVER.reshape((1,) * rank), out)
+
+
+def _take(nest: Nest, known: Sequence[Facts]) -> NestFacts:
+    """Any rows of the source, and zeros where there are none."""
+    rank = len(nest.out_dims)
+    source = known[nest.operands[1].storage].hull().each(lambda part: part.reshape((1,) * rank))
+    return NestFacts((), (), (), NEVER.reshape((1,) * rank), join(source, Facts.within(0.0, 0.0, rank)))
 
 
 def zero_where(facts: Facts, where: Flags) -> Facts:

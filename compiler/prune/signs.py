@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from compiler.numerics import Expr, ScalarOp
 from compiler.numerics.expr import COMPARISONS
-from compiler.partition.nest import ContractBody, GatherBody, MapBody, Nest, ReduceBody, Workload
+from compiler.partition.nest import ContractBody, GatherBody, MapBody, Nest, ReduceBody, TakeBody, Workload
 from compiler.program.image import Role
 from compiler.program.instructions import Combine
 
@@ -53,7 +53,7 @@ def signs_that_matter(workload: Workload) -> list[bool]:
 def _operand_signs(nest: Nest, result: bool) -> Sequence[bool]:
     count = len(nest.operands)
     match nest.body:
-        case GatherBody():
+        case GatherBody() | TakeBody():
             return [result] * count
         case MapBody(expr):
             return _of_args(expr, sign_needs(expr, result), count)

@@ -186,7 +186,6 @@ def test_without_pruning_nothing_changes() -> None:
     program = _Program()
     workload = tile(program.done(program.where(program.x, 0.0)))
     assert prune(None, workload, PruneOptions(Mode.NONE)).workload is workload
-    assert prune(None, workload, PruneOptions(Mode.DYNAMIC)).workload is workload
 
 
 def test_a_result_that_nobody_needs_disappears() -> None:
