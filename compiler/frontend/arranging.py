@@ -32,7 +32,7 @@ def pad(ctx: Context, operand: Operand, options: Options, span: Span) -> Tensor:
         return tensor
     grown = {axis: tensor.shape[axis] + b + a for axis, b, a in zip(axes, before, after, strict=True)}
     starts = dict(zip(axes, before, strict=True))
-    padded = _shifted(ctx, tensor, starts, grown, span)
+    padded = moved(ctx, tensor, starts, grown, span)
     value: Value = Number(0)
     for given in options.get("value", ()):
         value = given.value
@@ -94,7 +94,7 @@ def _numbers(ctx: Context, given: Sequence[Operand], count: int, least: int, spa
     return numbers * (count if len(numbers) == 1 else 1)
 
 
-def _shifted(ctx: Context, tensor: Tensor, starts: Mapping[int, int], extents: Mapping[int, int], span: Span) -> Tensor:
+def moved(ctx: Context, tensor: Tensor, starts: Mapping[int, int], extents: Mapping[int, int], span: Span) -> Tensor:
     """`tensor` moved by `starts` along visible axes inside zeros of other `extents`."""
     places = {tensor.axes.index(axis): axis for axis in starts}
     shape = [extents[places[n]] if n in places else extent for n, extent in enumerate(tensor.type.shape)]
@@ -130,7 +130,7 @@ def join(ctx: Context, operands: Sequence[Operand], axis: int, span: Span) -> Te
     start = halves[0].shape[axis]
     total = start + halves[1].shape[axis]
     first, second = (
-        Operand(_shifted(ctx, half, {axis: place}, {axis: total}, span), span)
+        Operand(moved(ctx, half, {axis: place}, {axis: total}, span), span)
         for half, place in zip(halves, (0, start), strict=True)
     )
     numbers = Operand(numbered(ctx, halves[0].rank, axis, total, span), span)

@@ -5,10 +5,10 @@ the left operands of `Binary`: a chain `a + b + c` of any length leans left, and
 side in a loop.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import TypeAlias
+from typing import TypeAlias, TypeGuard
 
 from compiler.diagnostics import Source, Span
 
@@ -190,10 +190,14 @@ class Assign:
 
 @dataclass(frozen=True, slots=True)
 class IndexAssign:
-    """`target[i, j] = value`: one element for every value of the indices."""
+    """`target[i, j] = value`: one element for every value of the indices.
+
+    A name that has a value before, a number, a slice: all that is no fresh index is a place, and the statement changes
+    only the elements there.
+    """
 
     target: Name
-    indices: tuple[Name | Rest, ...]
+    items: tuple[Item, ...]
     value: Expression
     span: Span
     hints: tuple[Clause, ...] = ()
@@ -217,6 +221,16 @@ class For:
 
 
 @dataclass(frozen=True, slots=True)
+class While:
+    """`while condition limit turns { ... }`: turns that are not taken change nothing; the span is that of the head."""
+
+    condition: Expression
+    limit: Expression
+    body: tuple["Statement", ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
 class If:
     """`if condition { ... } else { ... }`, decided when it is compiled; `else if` is an `If` alone in `otherwise`."""
 
@@ -235,7 +249,7 @@ class Assert:
     span: Span
 
 
-Statement: TypeAlias = "Assign | IndexAssign | Return | For | If | Assert | Function"
+Statement: TypeAlias = "Assign | IndexAssign | Return | For | While | If | Assert | Function"
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,7 +357,7 @@ def statements(body: Sequence[Statement]) -> Iterator[Statement]:
     """Every statement of a body, those inside of others too, in the order of the text."""
     for statement in body:
         yield statement
-        if isinstance(statement, For | If):
+        if isinstance(statement, For | While | If):
             yield from statements(statement.body)
         if isinstance(statement, If):
             yield from statements(statement.otherwise)
@@ -352,16 +366,25 @@ def statements(body: Sequence[Statement]) -> Iterator[Statement]:
 def expressions(statement: Statement) -> tuple[Item, ...]:
     """The expressions of one statement, without those of statements inside of it."""
     match statement:
-        case Assign(_, value) | IndexAssign(_, _, value):
+        case Assign(_, value):
             return (value, *hint_numbers(statement))
+        case IndexAssign(_, items, value):
+            return (value, *items, *hint_numbers(statement))
         case Return(values):
             return (*values, *hint_numbers(statement))
         case For():
             return (statement.range,)
+        case While(condition, limit):
+            return (condition, limit)
         case If(condition) | Assert(condition):
             return (condition,)
         case Function():
             return ()
+
+
+def is_index(item: Item, known: Container[str]) -> TypeGuard[Name]:
+    """Whether an item of a left side introduces an index: a bare name without a value in `known`."""
+    return isinstance(item, Name) and item.text not in known
 
 
 def hint_numbers(statement: Assign | IndexAssign | Return) -> tuple[Expression, ...]:

@@ -97,12 +97,10 @@ def _shadowed(item: Definition, dims: Mapping[str, Span]) -> Iterator[Diagnostic
 
 
 def _introduced(body: Sequence[ast.Statement]) -> Iterator[ast.Name]:
-    """The indices and the names of loops."""
+    """The indices of reductions and the names of loops; on a left side, what has a value is no index."""
     for statement in ast.statements(body):
         if isinstance(statement, ast.For):
             yield statement.name
-        if isinstance(statement, ast.IndexAssign):
-            yield from (index for index in statement.indices if isinstance(index, ast.Name))
         for expression in ast.expressions(statement):
             for node in ast.walk(expression):
                 if isinstance(node, ast.Reduction):

@@ -16,12 +16,14 @@ from compiler.frontend.elementwise import convert, elementwise
 from compiler.frontend.frames import Frame, Scope
 from compiler.frontend.hints import asked_fidelity, hint_of
 from compiler.frontend.library import library, reachable, settings, visible
+from compiler.frontend.loops import after_turn, carried, going_on, limit_of
 from compiler.frontend.options import extent_of, tensor_operand
 from compiler.frontend.recurrence import scan
 from compiler.frontend.reduction import REDUCTIONS, Fold, check_indices, reduce
-from compiler.frontend.shapes import Rest, collect, settle, transpose
+from compiler.frontend.shapes import Item, Rest, collect, settle, transpose
 from compiler.frontend.signature import Signature
 from compiler.frontend.subscripts import Subscripts
+from compiler.frontend.updates import update
 from compiler.frontend.values import Index, Number, Operand, Poisoned, Tensor, Value
 from compiler.ir import State, TensorGraph, TensorType
 from compiler.numerics import ScalarOp
@@ -238,6 +240,8 @@ class Lowering:
                     frame.values[target.text] = operand.value
             case ast.For():
                 self.loop(statement, frame)
+            case ast.While():
+                self.repeat(statement, frame)
             case ast.If(condition, body, otherwise, span):
                 chosen = truth(self.ctx, self.operand(condition, frame), "`if`")
                 self.nested(body if chosen else otherwise, frame, span)
@@ -261,6 +265,28 @@ class Lowering:
         frame.values.pop(name, None)
         frame.values |= outer
 
+    def repeat(self, statement: ast.While, frame: Frame) -> None:
+        """Write out the turns of a `while`; what its body assigns, and has no value before, ends with a turn."""
+        limit = limit_of(self.ctx, self.operand(statement.limit, frame))
+        handed, noted = carried(self.ctx, statement, frame.values), len(self.problems)
+        alive: Value | None = None
+        for _ in range(limit):
+            alive = going_on(self.ctx, alive, self.operand(statement.condition, frame))
+            if alive == Number(False):
+                break
+            self.count(statement)
+            before = dict(frame.values)
+            self.nested(statement.body, frame, statement.span)
+            if len(self.problems) > noted:
+                break
+            for name, span in handed.items():
+                old, new = before[name], frame.values[name]
+                if old is not None and new is not None:
+                    turn = Operand(alive, statement.condition.span), Operand(old, statement.span)
+                    frame.values[name] = after_turn(self.ctx, *turn, Operand(new, span), name)
+            for name in frame.values.keys() - before.keys():
+                del frame.values[name]
+
     def nested(self, body: Sequence[ast.Statement], frame: Frame, span: Span) -> None:
         self.deeper(span)
         self.block(body, frame)
@@ -272,10 +298,12 @@ class Lowering:
         values = {name: frame.values.get(name) for name in names if name not in CONSTANTS}
         return {name: value for name, value in values.items() if isinstance(value, Number)}
 
-    def index_assign(self, statement: ast.IndexAssign, frame: Frame) -> Tensor:
+    def index_assign(self, statement: ast.IndexAssign, frame: Frame) -> Value:
+        if any(not isinstance(item, ast.Rest) and not ast.is_index(item, frame.values) for item in statement.items):
+            return self.update(statement, frame)
         saved = self.ctx.rest_order
         targets: list[Index | Rest] = []
-        for item in statement.indices:
+        for item in statement.items:
             order = self.ctx.next_order()
             if isinstance(item, ast.Name):
                 targets.append(Index(item.text, (order, 0), item.span))
@@ -290,6 +318,29 @@ class Lowering:
         known = [index for index in indices if index.extent is not None] if isinstance(value, Tensor) else []
         check_indices(self.ctx, indices, known, "on the right side")
         return collect(self.ctx, Operand(value, statement.value.span), targets, statement.span)
+
+    def update(self, statement: ast.IndexAssign, frame: Frame) -> Value:
+        """`index_assign` where some item is a place: the other elements stay as they are."""
+        old = tensor_operand(self.ctx, "[...] =", self.operand(statement.target, frame))
+        indices: list[Index] = []
+        chosen: dict[Index, Operand] = {}
+        items: list[Item] = []
+        for node in statement.items:
+            order = (self.ctx.next_order(), 0)
+            if ast.is_index(node, frame.values):
+                found: Item | Operand = Item(index := Index(node.text, order, node.span), node.span)
+                indices.append(index)
+            else:
+                found = self.subscripts.item(node, frame)
+            if isinstance(found, Operand):
+                chosen[hidden := Index("", order, node.span)] = found
+                found = Item(hidden, node.span)
+            items.append(found)
+
+        def evaluate() -> Operand:
+            return self.operand(statement.value, self.scope(frame, indices, statement.value))
+
+        return update(self.ctx, old, items, chosen, evaluate=evaluate, span=statement.span)
 
     def scope(self, frame: Frame, indices: Sequence[Index], where: ast.Expression) -> Frame:
         """A frame in which `indices` can be used, sharing its values with `frame`."""

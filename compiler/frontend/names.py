@@ -233,16 +233,18 @@ class _Checker:
                 self.expression(value, scope)
                 self.several(targets, value)
                 self.targets(targets, scope, sizes)
-            case ast.IndexAssign(target, indices, value):
-                names = [index for index in indices if isinstance(index, ast.Name)]
-                self.indices(names, len(indices) - len(names), statement.span)
-                self.expression(value, scope, frozenset(name.text for name in names))
-                self.targets([target], scope, sizes)
+            case ast.IndexAssign():
+                self.index_assign(statement, scope)
+                self.targets([statement.target], scope, sizes)
             case ast.For(name, range, body):
                 self.expression(range, scope)
                 inner = scope | {name.text}
                 self.block(body, inner, sizes | {name.text})
                 scope |= inner if name.text in scope else inner - {name.text}
+            case ast.While(condition, limit, body):
+                self.expression(condition, scope)
+                self.expression(limit, scope)
+                self.block(body, set(scope), sizes)
             case ast.If(condition, body, otherwise):
                 self.expression(condition, scope)
                 for branch in (body, otherwise):
@@ -253,6 +255,31 @@ class _Checker:
                 self.expression(condition, scope)
             case ast.Function():
                 pass  # checked before the body it stands in
+
+    def index_assign(self, statement: ast.IndexAssign, scope: set[str]) -> None:
+        """Check subscripts and value; a bare name without a value is an index."""
+        items = statement.items
+        names = [item for item in items if ast.is_index(item, scope)]
+        self.indices(names, sum(isinstance(item, ast.Rest) for item in items), statement.span)
+        fresh = frozenset(name.text for name in names)
+        places = [item for item in items if not isinstance(item, ast.Rest) and item not in names]
+        sound = [self.place(place, scope, fresh) for place in places]
+        if places and all(sound) and statement.target.text not in scope:
+            message = f"`{statement.target.text}` has no value of which these elements could be changed"
+            labels = Label(statement.target.span), Label(places[0].span, "this is no new index")
+            self.report("E0201", message, *labels, helps=("an index runs over all elements: `y[i, j] = ...`",))
+        self.expression(statement.value, scope, fresh)
+
+    def place(self, place: ast.Item, scope: set[str], fresh: frozenset[str]) -> bool:
+        """Check a place on a left side; False if it depends on the indices there."""
+        used = [node for node in ast.walk(place) if isinstance(node, ast.Name) and node.text in fresh - scope]
+        if used:
+            message = f"the index `{used[0].text}` stands inside of an expression on the left side"
+            helps = ("the left side has bare indices: `c[i, j] = ...`",)
+            self.report("E0204", message, Label(place.span), helps=helps)
+            return False
+        self.expression(place, scope)
+        return True
 
     def block(self, body: Sequence[ast.Statement], scope: set[str], sizes: set[str]) -> None:
         for statement in body:

@@ -1,6 +1,7 @@
 """Parse a text into the typed syntax tree."""
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from compiler.diagnostics import Diagnostic, DiagnosticError, Label, Source, Span
 from compiler.frontend import ast
@@ -11,6 +12,7 @@ from compiler.frontend.syntax import parse_tree, without_collection
 MAX_NESTING = 64
 """Levels of parentheses, calls, subscripts and signs in one expression."""
 _MAX_DIGITS = 18
+_Node = TypeVar("_Node")
 
 
 def parse(source: Source) -> ast.Module:
@@ -166,7 +168,7 @@ class _Converter:
             return ast.Return(tuple(self.root(part) for part in values), span, self.hints(hints))
         if tree.data == "function":
             return self.function(tree)
-        if tree.data in ("for", "if", "assert"):
+        if tree.data in ("for", "while", "if", "assert"):
             return self.control(tree, span)
         target, *indices, value, hints = tree.children
         clauses = self.hints(hints)
@@ -174,7 +176,7 @@ class _Converter:
             assert isinstance(target, Tree)
             names = tuple(self.name(token) for token in target.children)
             return ast.Assign(names, self.root(value), span=span, hints=clauses)
-        items = tuple(ast.Rest(self.span(part)) if _is_rest(part) else self.name(part) for part in indices)
+        items = tuple(self.place(part) for part in indices)
         return ast.IndexAssign(self.name(target), items, value=self.root(value), span=span, hints=clauses)
 
     def hints(self, tree: _Part) -> tuple[ast.Clause, ...]:
@@ -194,12 +196,16 @@ class _Converter:
         return ast.Clause(str(tree.data), tuple(self.root(number) for number in tree.children), self.span(tree))
 
     def control(self, tree: Tree, span: Span) -> ast.Statement:
-        """A statement that is gone once sizes are known."""
+        """A statement that is written out once sizes are known."""
         if tree.data == "for":
             name, start, stop, step, block = tree.children
             stride = self.root(step) if step is not None else None
             range = ast.SliceItem(self.root(start), self.root(stop), stride, span=self.between(start, step or stop))
             return ast.For(self.name(name), range, body=self.block(block), span=self.between(tree, step or stop))
+        if tree.data == "while":
+            condition, limit, block = tree.children
+            head = self.between(tree, limit)
+            return ast.While(self.root(condition), self.root(limit), body=self.block(block), span=head)
         if tree.data == "if":
             condition, block, otherwise = tree.children
             other: tuple[ast.Statement, ...] = ()
@@ -220,9 +226,16 @@ class _Converter:
 
     def root(self, part: _Part) -> ast.Expression:
         """Convert a whole expression; one nested too deeply is reported, and stands for 0."""
+        return self.bounded(lambda: self.expression(part))
+
+    def place(self, part: _Part) -> ast.Item:
+        """A subscript on the left side, as `root`."""
+        return self.bounded(lambda: self.item(part))
+
+    def bounded(self, convert: Callable[[], _Node]) -> _Node | ast.Literal:
         self.depth = 0
         try:
-            return self.expression(part)
+            return convert()
         except _TooDeep as error:
             (span,) = error.args
             self.too_deep("the expression is", span, "name a part of it in a statement of its own")

@@ -46,8 +46,8 @@ def subscript(ctx: Context, base: Operand, items: Sequence[Item], span: Span) ->
     """
     tensor = base.value
     assert isinstance(tensor, Tensor)
-    full = _complete(ctx, base, tensor, items)
-    windows = [_window(ctx, base, item, extent) for item, extent in zip(full, tensor.shape, strict=True)]
+    full = complete(ctx, base, tensor, items)
+    windows = [window(ctx, base, item, extent) for item, extent in zip(full, tensor.shape, strict=True)]
     if _needs_window(tensor, full):
         return _pick(ctx, tensor, full, windows, span)
     id = _slice(ctx, tensor, windows, span)
@@ -66,7 +66,7 @@ def subscript(ctx: Context, base: Operand, items: Sequence[Item], span: Span) ->
     return ctx.tensor(id, axes)
 
 
-def _complete(ctx: Context, base: Operand, tensor: Tensor, items: Sequence[Item]) -> list[Item]:
+def complete(ctx: Context, base: Operand, tensor: Tensor, items: Sequence[Item]) -> list[Item]:
     """One item per visible axis: `...`, or what is missing at the end, becomes whole axes."""
     rests = [number for number, item in enumerate(items) if isinstance(item.place, Rest)]
     given = len(items) - len(rests)
@@ -126,7 +126,7 @@ def _as_affine(place: Place) -> Affine:
     return Affine(0)
 
 
-def _window(ctx: Context, base: Operand, item: Item, extent: int) -> range:
+def window(ctx: Context, base: Operand, item: Item, extent: int) -> range:
     """The elements of an axis that `item` selects."""
     match item.place:
         case Index():

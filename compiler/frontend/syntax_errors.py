@@ -48,13 +48,12 @@ _HABITS = tuple(
         (r"//$", f"{_COMMENT}; a quotient is rounded by `floor(x / y)`"),
         (r"\bfor\b.*\brange\b", _LOOP),
         (r"\bfor\s*(?:\w+\s*=|\()$", _LOOP),
-        (r"^\s*while\b", f"{_LOOP}; index notation, `c[i, j] = ...`, needs none"),
+        (r"^\s*while\b", "a `while` says how many turns it takes at most: `while x > y limit 10 { ... }`"),
         (r"^\s*(?:if|for|else)\b", _BODY),
         (r":=$|\w\s*:$(?<!\))", "an assignment needs neither a colon nor a type: `y = ...`, `y = f32(...)`"),
         (r"=.*\bif$", "`where(condition, a, b)` chooses for each element"),
         (r"\.\s*\w+\s*\($", "functions are called with the value: `sum(x)`, not `x.sum()`"),
         (r"\b(?:sum|prod|max|min|mean)\s*(?:\(\s*\w+)?\s+\w+$", "the indices stand in parentheses: `sum(k) x[k]`"),
-        (r"^\s*\w+\s*\[.*\d$", "an assignment gives all elements: `y[i] = where(i == 0, a[i], b[i])`"),
         (r"=\s*\[$", "there are no lists: `iota(n)` counts from 0, `concat` joins tensors"),
         (r"^\s*import\s+\"", "the file `folder/name.mesh` is imported as `folder.name`"),
         (r"\"$", "a text stands only after the comma of an `assert`"),
@@ -160,6 +159,15 @@ def _unclosed(fault: _Fault) -> Diagnostic | None:
     return Diagnostic("E0103", f"`{bracket}` is never closed", labels)
 
 
+def _inner(fault: _Fault) -> Diagnostic | None:
+    """A function inside of a branch or a loop; one at the beginning of a line lacks a brace before it."""
+    if fault.token.type != "_FN" or "_RETURN" not in fault.accepted or fault.span(fault.token).column == 1:
+        return None
+    helps = ("define it before, directly in the body or outside of it",)
+    labels = Label(fault.place), Label(fault.span(fault.brackets[-1]), "inside of this")
+    return Diagnostic("E0114", "a function is defined inside of an `if`, a `for` or a `while`", labels, helps=helps)
+
+
 def _closing(fault: _Fault) -> Diagnostic | None:
     """A closing bracket without an opening one, or of another kind."""
     if fault.token.type not in CLOSING.values():
@@ -247,14 +255,12 @@ def _unexpected(fault: _Fault) -> Diagnostic:
         pass
     elif previous is not None and previous.type in _OPERANDS and fault.token.type in _OPERANDS | {"LPAREN"}:
         helps = ("is an operator missing in between?",)
-    elif set(fault.accepted) == {"COMMA", "RBRACKET"}:
-        helps = ("the left side of an assignment takes bare indices: `c[i, j] = ...`",)
     message = f"{expected(fault.accepted)} is expected, but {fault.found} is found"
     return Diagnostic("E0102", message, (Label(fault.place),), helps=helps)
 
 
 _RULES: tuple[Callable[[_Fault], Diagnostic | None], ...] = (
-    *(_unclosed, _closing, _outside, _comparison, _reserved, _number, _operand, _unexpected),
+    *(_inner, _unclosed, _closing, _outside, _comparison, _reserved, _number, _operand, _unexpected),
 )
 
 

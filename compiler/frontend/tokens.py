@@ -11,6 +11,8 @@ DISPLAY = {
     "_IMPORT": "`import`",
     "_FOR": "`for`",
     "_IN": "`in`",
+    "_WHILE": "`while`",
+    "_LIMIT": "`limit`",
     "_IF": "`if`",
     "_ELSE": "`else`",
     "_ASSERT": "`assert`",
@@ -66,7 +68,7 @@ DISPLAY = {
 """What a message shows for each terminal."""
 
 DEFINITIONS = {"_IMPORT", "_SEMANTICS", "_DIM", "_FN", "_PROGRAM"}
-STATEMENTS = {"_RETURN", "_FOR", "_IF", "_ASSERT"}
+STATEMENTS = {"_RETURN", "_FOR", "_WHILE", "_IF", "_ASSERT"}
 """Words that open a statement."""
 RESERVED = {*DEFINITIONS - {"_SEMANTICS"}, *STATEMENTS, "_IN", "_ELSE", "AND", "OR", "NOT", "TRUE", "FALSE"}
 CLOSING = {"LPAREN": "RPAREN", "LBRACKET": "RBRACKET", "LBRACE": "RBRACE"}

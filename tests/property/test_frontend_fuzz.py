@@ -34,6 +34,7 @@ TOKENS = [
             "fn f(x: f32) -> f32 { return x }\n",
         ),
         *("import", "for", "in", "if", "else", "assert", '"', '"text"', "for i in 0:2 {", "if N > 1 {"),
+        *("while", "limit", "while x > 1.0 limit 3 {", "x[0] = ", "x[y, i] = "),
         "and",
         "or",
         "not",

@@ -45,7 +45,7 @@ def test_unused_names(text: str, expected: list[str]) -> None:
     ("body", "expected"),
     [
         ("k = x[0, 0]\ny[i] = sum(k) x[i, k]\nreturn y + k", ["W0102 4:12"]),
-        ("y[N] = sum(k) x[N, k]\nreturn y", ["W0102 3:3"]),
+        ("return sum(N) x[N, 0] + x[:, 0]", ["W0102 3:12"]),
         ("for x in 0:2 { _y = x }\nreturn f32(iota(4))", ["W0102 3:5"]),
         ("y[i] = sum(k) x[i, k]\nz[i] = max(k) x[i, k]\nreturn y + z", []),
     ],
