@@ -11,7 +11,7 @@ from typing import Any, TypeAlias, cast
 
 import numpy as np
 
-from compiler.numerics import DType
+from compiler.numerics import TILE, DType
 from compiler.numerics.fidelity import LEFT_LOW_BITS, RIGHT_LOW_BITS, Part, phases
 from compiler.program import image as im
 from compiler.program import instructions as ins
@@ -118,6 +118,11 @@ class Encoder:
     def gather(self, i: ins.Gather) -> Row:
         offset, page = self.code.affine(i.offset), self.code.affine(i.page)
         return (c.OP_GATHER, 0, 0, 0, i.cb, offset, i.tensor, page, i.noc, self.index_maps[i.index_map])
+
+    def take(self, i: ins.Take) -> Row:
+        target = (i.cb, self.code.affine(i.offset), i.tensor, self.code.affine(i.page), i.noc)
+        numbers = (i.indices, self.code.affine(i.where), 1 if i.across else TILE)
+        return (c.OP_TAKE, 0, 0, 0, *target, i.step, i.extent, *numbers, i.rows, self.code.affine(i.row_tile))
 
     def multicast(self, i: ins.Multicast) -> Row:
         return (c.OP_MULTICAST, 0, 0, 0, i.cb, self.code.affine(i.offset), i.pages, i.targets, i.noc)
@@ -239,6 +244,7 @@ _ENCODERS: Mapping[type, Callable[[Encoder, Any], Row]] = {
     ins.Read: Encoder.transfer,
     ins.Write: Encoder.transfer,
     ins.Gather: Encoder.gather,
+    ins.Take: Encoder.take,
     ins.Multicast: Encoder.multicast,
     ins.Barrier: Encoder.barrier,
     ins.SemInc: Encoder.sem_inc,

@@ -9,7 +9,7 @@ import numpy as np
 
 from compiler.numerics import TileGrid
 from compiler.numerics.layout import page_bytes
-from compiler.partition.nest import GatherBody, Nest, Storage, Workload
+from compiler.partition.nest import GatherBody, Nest, Storage, TakeBody, Workload
 from compiler.partition.tiling import tile
 from compiler.pipeline import Compiled
 from compiler.program.image import Image
@@ -48,7 +48,7 @@ def difference(before: Workload, after: Workload) -> Planned:
 
 
 def _operations(nest: Nest) -> int:
-    if isinstance(nest.body, GatherBody):
+    if isinstance(nest.body, GatherBody | TakeBody):
         return 0
     return prod(nest.space) if nest.live is None else nest.live.count
 

@@ -16,7 +16,7 @@ from compiler.numerics import TILE, DType, Expr, TileGrid
 from compiler.numerics.expr import identity
 from compiler.numerics.fidelity import Part
 from compiler.partition.cost import register_block
-from compiler.partition.nest import Access, ContractBody, GatherBody, MapBody, ReduceBody
+from compiler.partition.nest import Access, ContractBody, GatherBody, MapBody, ReduceBody, TakeBody
 from compiler.program.image import Kernel, Operand, Spread
 from compiler.program.instructions import (
     Affine,
@@ -234,7 +234,7 @@ class Bodies:
                 self.finish_partials(body, at)
             case ContractBody() as body:
                 self.finish_registers(body.epilogue, _accumulator(body), 2, at)
-            case GatherBody():
+            case GatherBody() | TakeBody():
                 pass
 
     def finish_map(self, expr: Expr, at: Position) -> None:

@@ -16,9 +16,9 @@ from compiler.program.instructions import Affine, Pop, Push, Reserve, Wait
 
 
 def compute_code(frame: BoxFrame, kernels: KernelTable, origin: int, finish_origin: int) -> Code:
-    """Return the compute thread; a gather has none. What turns accumulators into results has the origin
+    """Return the compute thread; what is picked needs none. What turns accumulators into results has the origin
     `finish_origin`."""
-    if frame.gathers:
+    if frame.picks:
         return Code()
     code = CodeBuilder(origin)
     _walk(frame, code, Bodies(frame, kernels, code, finish_origin), 0, [])

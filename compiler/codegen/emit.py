@@ -254,6 +254,6 @@ def _buffers(
         if slot <= out:
             storage = workload.storages[nest.out if slot == out else nest.operands[slot].storage]
             finite = storage.finite
-            checked = storage.promised and slot == out and not isinstance(nest.body, GatherBody)
+            checked = storage.promised and slot == out and nest.buffered_operands == len(nest.operands)
         buffers.append(CircularBuffer(address, size.capacity, size.dtype, kind, size.name, finite, checked))
     return tuple(buffers)

@@ -7,7 +7,7 @@ from compiler.codegen.code import Counter, Step, Term, affine
 from compiler.codegen.plan import Share, StagePlan
 from compiler.numerics import TileGrid
 from compiler.partition.footprint import keeps_result
-from compiler.partition.nest import ContractBody, GatherBody, Nest, Workload
+from compiler.partition.nest import ContractBody, Nest, Workload
 from compiler.partition.stages import Loop, box, has_partials, load_extents, loops, unit_pages
 from compiler.program.image import CoreSet
 from compiler.program.instructions import Affine
@@ -27,8 +27,8 @@ class Names:
 
 
 def result_cb(nest: Nest) -> int:
-    """Return the number of the result's cb; a gather has no cbs of operands."""
-    return 0 if isinstance(nest.body, GatherBody) else len(nest.operands)
+    """Return the number of the result's cb; it follows those of operands."""
+    return nest.buffered_operands
 
 
 class Frame:
@@ -36,7 +36,7 @@ class Frame:
 
     Operand cbs are numbered from 0, `out_cb` and `partial_cb` follow. `block` holds the tile rows, the tile columns and
     the innermost reduced tiles that the compute thread handles together; `partials` says that the accumulators of a
-    block lie in L1.
+    block lie in L1, `picks` that the read thread puts the result together, without the compute thread.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Frame:
         self.nest: Nest = workload.nests[plan.stage.nest]
         self.block = block
         self.rank = len(self.nest.out_dims)
-        self.gathers = isinstance(self.nest.body, GatherBody)
+        self.picks = self.nest.buffered_operands < len(self.nest.operands)
         self.out_cb = result_cb(self.nest)
         self.partial_cb = self.out_cb + 1
         self.partials = partials
@@ -176,6 +176,16 @@ class BoxFrame(Frame):
             for loop, counter in zip(self.loops[: self.unit_level], counters, strict=False)
         ]
         return affine(base, terms + [(strides[axis] * tiles, counter) for axis, tiles, counter in inner])
+
+    def picked_page(self, number: int, counters: Sequence[Counter], inner: Sequence[Step]) -> Affine:
+        """Page of operand `number` in its tensor from which the rows of a page of the result are counted."""
+        access = self.nest.operands[number]
+        base = access.offset + sum(s * low for s, (low, _) in zip(access.strides, self.box, strict=True))
+        terms = [
+            (access.strides[loop.axis] * loop.step, counter)
+            for loop, counter in zip(self.loops, counters, strict=False)
+        ]
+        return affine(base, terms + [(access.strides[axis] * tiles, counter) for axis, tiles, counter in inner])
 
     def tile_coordinate(
         self, axis: int, counters: Sequence[Counter], constants: dict[int, int], inner: Sequence[Step]

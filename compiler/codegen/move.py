@@ -7,6 +7,8 @@ from math import prod
 from compiler.codegen.code import CodeBuilder, Counter, Step, affine
 from compiler.codegen.frame import BoxFrame, Frame
 from compiler.codegen.plan import Share
+from compiler.numerics import TileGrid
+from compiler.partition.nest import GatherBody, TakeBody
 from compiler.partition.stages import deliveries
 from compiler.program.image import Code
 from compiler.program.instructions import (
@@ -22,6 +24,7 @@ from compiler.program.instructions import (
     Reserve,
     SemInc,
     SemWait,
+    Take,
     Thread,
     Wait,
     Write,
@@ -31,8 +34,10 @@ from compiler.program.instructions import (
 def read_code(frame: BoxFrame, origin: int) -> Code:
     """Return the read thread: it loads its operands in the order in which they are needed."""
     code = CodeBuilder(origin)
-    if frame.gathers:
+    if isinstance(frame.nest.body, GatherBody):
         _gather(frame, code)
+    elif isinstance(frame.nest.body, TakeBody):
+        _take(frame, code, frame.nest.body, 0, [])
     else:
         _loads(frame, code, Thread.READ, 0, [])
     return code.build()
@@ -65,7 +70,7 @@ def _loads_at(frame: BoxFrame, code: CodeBuilder, thread: Thread, level: int, co
 def _units(frame: BoxFrame, code: CodeBuilder, level: int, counters: Sequence[Counter]) -> None:
     """Emit the write thread: loads on the way, the handing over of a unit at its level."""
     if level == frame.unit_level:
-        if not frame.gathers:
+        if not frame.picks:
             _loads(frame, code, Thread.WRITE, level, counters)
         _drain(frame, code, counters)
         return
@@ -168,3 +173,43 @@ def _gather(frame: BoxFrame, code: CodeBuilder) -> None:
         with _unit_pages(frame, code, counters) as (offset, page):
             code.emit(Gather(frame.out_cb, offset, tensor, index_map, page, noc))
         code.emit(Barrier(), Push(frame.out_cb, frame.unit))
+
+
+def _take(frame: BoxFrame, code: CodeBuilder, body: TakeBody, level: int, counters: Sequence[Counter]) -> None:
+    """Emit the loops from `level` on that load the numbers of rows and put the result together from these rows."""
+    held = prod(frame.extents(0)) if frame.stage.operands[0].level == level else 0
+    if held:
+        _load(frame, code, 0, counters)
+        code.emit(Wait(0, held))
+    if level == frame.unit_level:
+        _take_unit(frame, code, body, counters)
+    else:
+        with code.loop(frame.loops[level].count) as counter:
+            _take(frame, code, body, level + 1, [*counters, counter])
+    if held:
+        code.emit(Pop(0, held))
+
+
+def _take_unit(frame: BoxFrame, code: CodeBuilder, body: TakeBody, counters: Sequence[Counter]) -> None:
+    tensor, noc = frame.tensor(1), frame.names.nocs[frame.plan.loads[1]]
+    rows, width = TileGrid(frame.nest.shape).matrix_shape[-2], frame.unit_width
+    code.emit(Reserve(frame.out_cb, frame.unit))
+    with code.loop(frame.unit // width) as row, code.loop(width) as column:
+        inner: list[Step] = [(frame.rank - 2, 1, row), (frame.rank - 1, 1, column)]
+        code.emit(
+            Take(
+                cb=frame.out_cb,
+                offset=affine(0, [(width, row), (1, column)]),
+                tensor=tensor,
+                page=frame.picked_page(1, counters, inner),
+                step=body.step,
+                extent=body.extent,
+                indices=0,
+                where=frame.used_at(0, counters, {}, inner),
+                across=body.across,
+                rows=rows,
+                row_tile=frame.tile_coordinate(frame.rank - 2, counters, {}, inner),
+                noc=noc,
+            )
+        )
+    code.emit(Barrier(), Push(frame.out_cb, frame.unit))

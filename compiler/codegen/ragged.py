@@ -36,7 +36,7 @@ class RaggedFrame(Frame):
     def __init__(self, machine: Machine, workload: Workload, names: Names, plan: StagePlan, core: int) -> None:
         super().__init__(machine, workload, names, plan, core, plan.stage.block, partials=False)
         self.work = work(workload, plan.stage, core)
-        operands = () if self.gathers else range(len(self.nest.operands))
+        operands = () if self.picks else range(len(self.nest.operands))
         self.loads: tuple[Loads, ...] = tuple(loads(workload, plan.stage, number, core) for number in operands)
         self.has_steps = has_steps(self.nest)
 

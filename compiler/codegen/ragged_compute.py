@@ -23,7 +23,7 @@ from compiler.program.instructions import ZERO, Affine, Pop, Push, Reserve, Thre
 def ragged_compute_code(frame: RaggedFrame, kernels: KernelTable, origin: int, finish_origin: int) -> Code:
     """Return the compute thread; a gather has none. What turns accumulators into results has the origin
     `finish_origin`."""
-    if frame.gathers:
+    if frame.picks:
         return Code()
     code = TableCode(origin)
     _walk(frame, code, Bodies(frame, kernels, code, finish_origin), frame.levels(Thread.COMPUTE))

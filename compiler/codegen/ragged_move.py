@@ -39,7 +39,7 @@ from compiler.program.instructions import (
 def ragged_read_code(frame: RaggedFrame, origin: int) -> Code:
     """Return the read thread: it loads its operands in the order in which they are needed, or gathers the result."""
     code = TableCode(origin)
-    if frame.gathers:
+    if frame.picks:
         _gather(frame, code)
     else:
         _walk(frame, code, Thread.READ, frame.levels(Thread.READ))

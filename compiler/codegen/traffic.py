@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from compiler.numerics import TileGrid
 from compiler.numerics.layout import page_bytes
-from compiler.partition.nest import GatherBody, Workload
+from compiler.partition.nest import Workload
 from compiler.partition.ragged import loads, operand_pages, result_pages
 from compiler.partition.stages import Sharing, Stage, box, loops
 from compiler.place.problem import Flow
@@ -145,8 +145,8 @@ def _load(core: int, stage: int, sources: Pages, nbytes: int) -> Load:
     return Load(core, stage, tuple(used.tolist()), tuple((counts[used] * nbytes).tolist()))
 
 
-def gather_loads(workload: Workload, stage: Stage, channels: int) -> tuple[Load, ...]:
-    """Return what the cores of a gather may load: any part of the source, spread evenly for want of a closer look."""
+def picked_loads(workload: Workload, stage: Stage, channels: int) -> tuple[Load, ...]:
+    """Return what cores may load of what they pick elements from: any part, spread evenly for want of a closer look."""
     nest = workload.nests[stage.nest]
     nbytes = page_bytes(workload.storages[nest.out].dtype)
     found = []
@@ -176,9 +176,13 @@ def operand_loads(
     workload: Workload, stage: Stage, producers: Mapping[int, tuple[int, Stage]], channels: int
 ) -> tuple[tuple[Load, ...], ...]:
     """Return what the reading cores of a stage load, operand by operand; see `stage_loads`."""
-    if isinstance(workload.nests[stage.nest].body, GatherBody):
-        return (gather_loads(workload, stage, channels),)
-    return tuple(stage_loads(workload, stage, k, producers, channels) for k in range(len(stage.operands)))
+    buffered = workload.nests[stage.nest].buffered_operands
+    return tuple(
+        stage_loads(workload, stage, k, producers, channels)
+        if k < buffered
+        else picked_loads(workload, stage, channels)
+        for k in range(len(stage.operands))
+    )
 
 
 def epoch_flows(workload: Workload, stages: tuple[Stage, ...], channels: int) -> tuple[Flow, ...]:

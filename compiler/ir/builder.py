@@ -19,6 +19,7 @@ from compiler.ir.graph import (
     Reshape,
     Slice,
     State,
+    Take,
     TensorGraph,
     TensorType,
     Transpose,
@@ -158,6 +159,14 @@ class GraphBuilder:
         """Pick elements by affine coordinates of the indices of the result, which has `shape`; zero outside of `x`."""
         kind = Window(tuple(shape), tuple(base), tuple(tuple(row) for row in steps))
         return self.add(kind, (x,), TensorType(tuple(shape), self._types[x].dtype), span)
+
+    def take(self, x: int, index: int, rows: int, span: Span | None = None) -> int:
+        """Pick `rows` rows of `x` by the numbers in `index`, which is `[..., rows, 1]` or `[..., 1, rows]`."""
+        source, numbers = self._types[x], self._types[index]
+        lead = broadcast([source.shape[:-2], numbers.shape[:-2]])
+        if lead is None:
+            raise InternalError(f"take: the leading axes of {source} and {numbers} do not broadcast")
+        return self.add(Take(), (x, index), TensorType((*lead, rows, *source.shape[-1:]), source.dtype), span)
 
     def cast(self, x: int, dtype: DType, span: Span | None = None) -> int:
         """Convert elementwise; `x` itself when it already has the type."""

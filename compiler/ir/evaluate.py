@@ -22,6 +22,7 @@ from compiler.ir.graph import (
     Reshape,
     Slice,
     State,
+    Take,
     TensorType,
     Transpose,
     Weight,
@@ -59,6 +60,19 @@ def evaluate_operation(kind: Kind, operands: Sequence[Array], type: TensorType) 
             return _filled(evaluate_expr(kind.epilogue, [total, *operands[2:]]), type)
         case Reshape() | Transpose() | Slice() | Window():
             return move(kind, operands[0], type)
+        case Take():
+            return take(operands[0], operands[1], type)
+
+
+def take(values: Array, index: Array, type: TensorType) -> Array:
+    """Pick rows of `values` (of any element type)."""
+    *lead, rows, columns = type.shape
+    numbers = np.broadcast_to(index.reshape(*index.shape[:-2], rows, 1), (*lead, rows, 1))
+    extent = values.shape[-2]
+    inside = (numbers >= 0) & (numbers < extent)
+    source = np.broadcast_to(values, (*lead, extent, columns))
+    found = np.take_along_axis(source, np.where(inside, numbers, 0), axis=-2)
+    return np.where(inside, found, np.zeros((), values.dtype))
 
 
 def constant_array(kind: Constant, type: TensorType) -> Array:

@@ -166,8 +166,19 @@ class Window:
     steps: tuple[tuple[int, ...], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Take:
+    """Rows picked by numbers that are known only when the program runs.
+
+    Input 0 is `[..., E, D]`, the result `[..., T, D]`, of the same element type. Input 1, of type i32, is `[..., T, 1]`
+    or `[..., 1, T]`. All three have the same rank; leading extents of the inputs are those of the result or 1, and then
+    repeated. Row `t` of the result is row `i` of input 0, where `i` is number `t` of input 1; it is zero (false) where
+    `i` is outside of `0 ..< E`.
+    """
+
+
 Kind: TypeAlias = (
-    Input | Weight | State | Constant | Iota | Map | Reduce | Contract | Reshape | Transpose | Slice | Window
+    Input | Weight | State | Constant | Iota | Map | Reduce | Contract | Reshape | Transpose | Slice | Window | Take
 )
 
 Fed: TypeAlias = Input | Weight | State

@@ -24,6 +24,7 @@ from compiler.ir.graph import (
     Reshape,
     Slice,
     State,
+    Take,
     TensorGraph,
     TensorType,
     Transpose,
@@ -185,6 +186,8 @@ class _Parser:
                 return Slice(starts, self.integers()), [self.value()]
             case "window":
                 return self.window()
+            case "take":
+                return Take(), self.values()
         raise self.lexer.error(f"`{word.text}` is not an operation", word)
 
     def window(self) -> tuple[Window, list[int]]:

@@ -34,6 +34,7 @@ from compiler.ir.graph import (
     Reshape,
     Slice,
     State,
+    Take,
     TensorGraph,
     Transpose,
     Weight,
@@ -116,6 +117,8 @@ def _kind(kind: Kind, inputs: tuple[int, ...], dtype: DType) -> str:
         case Window(digits, base, steps):
             rows = "".join(f" {list(row)}" for row in steps)
             return f"window {list(digits)} from {list(base)} step{rows} of {_values(inputs)}"
+        case Take():
+            return f"take {_values(inputs)}"
 
 
 def _epilogue(expr: Expr, operands: tuple[int, ...]) -> str:

@@ -14,6 +14,7 @@ from compiler.ir.graph import (
     Reshape,
     Slice,
     State,
+    Take,
     TensorType,
     Transpose,
     Weight,
@@ -70,6 +71,8 @@ def problems(kind: Kind, operands: Sequence[TensorType], result: TensorType) -> 
             yield from _contract(kind, operands, result)
         case Reshape() | Transpose() | Slice() | Window():
             yield from _movement(kind, operands, result)
+        case Take():
+            yield from _take(operands, result)
 
 
 def _leaf(operands: Sequence[TensorType]) -> Iterator[str]:
@@ -224,3 +227,17 @@ def _window(kind: Window, operand: Shape, result: TensorType) -> Iterator[str]:
         yield "one base and one row of steps per axis are needed"
     if any(len(row) != len(kind.digits) for row in kind.steps):
         yield "a row of steps has not one step per digit"
+
+
+def _take(operands: Sequence[TensorType], result: TensorType) -> Iterator[str]:
+    if len(operands) != 2 or operands[0].dtype is not result.dtype or operands[1].dtype is not DType.I32:
+        yield "it takes an operand of the result's element type and one of i32"
+        return
+    source, index = operands
+    if source.dtype.is_block:
+        yield f"elements of {source.dtype.value} share exponents with their neighbors, and are not moved apart"
+    *lead, rows, columns = result.shape if len(result.shape) > 1 else (0, 0)
+    if not all(broadcasts_to(operand.shape[:-2], tuple(lead)) for operand in operands):
+        yield f"the leading axes of {source} and {index} are not those of {result}"
+    elif source.shape[-1] != columns or index.shape[-2:] not in ((rows, 1), (1, rows)):
+        yield f"{index} does not pick rows of {source} for {result}"

@@ -4,7 +4,7 @@ from math import ceil, prod
 
 from compiler.numerics import TileGrid
 from compiler.numerics.layout import page_bytes
-from compiler.partition.nest import Access, ContractBody, GatherBody, MapBody, Nest, ReduceBody, Workload
+from compiler.partition.nest import Access, ContractBody, GatherBody, MapBody, Nest, ReduceBody, TakeBody, Workload
 from compiler.program.image import Role
 from compiler.target import Machine
 from compiler.target.costs import map_cost, matmul_cost, reduce_cost
@@ -42,15 +42,15 @@ def _math_cycles(machine: Machine, workload: Workload, nest: Nest) -> int:
         case ContractBody(fidelity=fidelity):
             left, right = (workload.storages[access.storage].dtype for access in nest.operands[:2])
             return space * matmul_cost(machine, left, right, 1, 1, 1, fidelity.phases(left, right)).math
-        case GatherBody():
+        case GatherBody() | TakeBody():
             return 0
 
 
 def _used_pages(workload: Workload, number: int) -> int:
     """Pages of a storage that must move at least once: all of an output, and of a source those that some nest names.
 
-    A gather may need any part of its source, so it counts for nothing; a slice needs only what it names. Pages that are
-    known to be zero never move, and iterations that are known to be of no use name nothing.
+    What elements are picked from may be needed in any part, so it counts for nothing; a slice needs only what it names.
+    Pages that are known to be zero never move, and iterations that are known to be of no use name nothing.
     """
     storage = workload.storages[number]
     pages = TileGrid(storage.shape).pages
@@ -59,9 +59,9 @@ def _used_pages(workload: Workload, number: int) -> int:
         return live
     named = 0
     for nest in workload.nests:
-        for access in nest.operands:
+        for access in nest.operands[: nest.buffered_operands]:
             gated = nest.dead or nest.guard >= 0
-            if access.storage == number and not gated and not isinstance(nest.body, GatherBody):
+            if access.storage == number and not gated:
                 named = max(named, _named_pages(nest, access) - (pages - live))
     return min(live, named)
 

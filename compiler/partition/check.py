@@ -16,7 +16,7 @@ from compiler.diagnostics import InternalError
 from compiler.numerics import TileGrid
 from compiler.partition.check_ragged import faults
 from compiler.partition.footprint import l1_bytes
-from compiler.partition.nest import GatherBody, Nest
+from compiler.partition.nest import Nest
 from compiler.partition.stages import Sharing, Stage, StageGraph
 from compiler.program.image import Role
 from compiler.target import Machine
@@ -100,11 +100,9 @@ def _check_operands(graph: StageGraph, stage: Stage, nest: Nest, epoch: int, epo
         _require(access.offset >= 0 and last < pages, f"{nest.name}: operand {number} reads past its tensor")
         same_epoch = storage.producer >= 0 and epoch_of[storage.producer] == epoch
         _require(plan.from_l1 == same_epoch, f"{nest.name}: operand {number} is looked for in the wrong memory")
-        picks = isinstance(nest.body, GatherBody)
-        _require(not (plan.from_l1 and picks), f"{nest.name}: gathers read DRAM only")
-        _require(
-            not picks or plan.sharing is Sharing.NONE, f"{nest.name}: every core of a gather picks its own elements"
-        )
+        picks = number >= nest.buffered_operands
+        _require(not (plan.from_l1 and picks), f"{nest.name}: elements are picked in DRAM only")
+        _require(not picks or plan.sharing is Sharing.NONE, f"{nest.name}: every core picks its own elements")
         _require(0 <= plan.level <= len(nest.space) and plan.buffers >= 1, f"{nest.name}: bad plan")
         if not stage.deal:
             _check_sharing(stage, nest, number, plan.sharing)

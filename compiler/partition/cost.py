@@ -8,15 +8,26 @@ there.
 from dataclasses import dataclass, replace
 from math import ceil, prod
 
-from compiler.numerics import DType
+from compiler.numerics import TILE, DType, TileGrid
 from compiler.numerics.expr import identity
 from compiler.numerics.layout import page_bytes
-from compiler.partition.nest import ContractBody, GatherBody, MapBody, Nest, ReduceBody, Workload
-from compiler.partition.stages import Loop, Sharing, Stage, deliveries, has_partials, load_extents, loops, out_capacity
+from compiler.partition.nest import ContractBody, GatherBody, MapBody, Nest, ReduceBody, TakeBody, Workload
+from compiler.partition.stages import (
+    Loop,
+    Sharing,
+    Stage,
+    deliveries,
+    has_partials,
+    load_extents,
+    loops,
+    out_capacity,
+    unit_pages,
+)
 from compiler.program.instructions import Thread
 from compiler.target import Machine
 from compiler.target.costs import (
     ComputeCost,
+    dram_service,
     fill_cost,
     flits,
     gather_cost,
@@ -26,6 +37,7 @@ from compiler.target.costs import (
     pack_cost,
     packets,
     reduce_cost,
+    take_cost,
 )
 
 
@@ -68,7 +80,7 @@ def compute_cost(machine: Machine, workload: Workload, nest: Nest, nest_loops: t
         case ContractBody() as body:
             end = map_cost(machine, body.epilogue, dtypes[2:]) + finish
             return _products(machine, nest, body, dtypes, nest_loops) + end.times(out_tiles)
-        case GatherBody():
+        case GatherBody() | TakeBody():
             return ComputeCost()
 
 
@@ -89,12 +101,16 @@ def _products(
     return block.times(prod(loop.count for loop in nest_loops))
 
 
-def load_cycles(machine: Machine, nbytes: int, pages: int, members: int, from_l1: bool) -> int:
-    """Return how long the loading thread is busy with one block: reading it and, for several members, sending it on."""
+def load_latency(machine: Machine, from_l1: bool) -> int:
+    """Return how long the answer to a read takes, at a guess of the way."""
     ring = machine.columns + machine.rows
     latency = machine.noc.read_overhead + 4 * machine.noc.niu + machine.noc.hop * ring
-    latency += 0 if from_l1 else machine.dram.access
-    cycles = latency + max(pages * machine.noc.read_issue, flits(machine, nbytes))
+    return latency + (0 if from_l1 else machine.dram.access)
+
+
+def load_cycles(machine: Machine, nbytes: int, pages: int, members: int, from_l1: bool) -> int:
+    """Return how long the loading thread is busy with one block: reading it and, for several members, sending it on."""
+    cycles = load_latency(machine, from_l1) + max(pages * machine.noc.read_issue, flits(machine, nbytes))
     return cycles + (share_cycles(machine, nbytes, 1) if members > 1 else 0)
 
 
@@ -112,29 +128,45 @@ def sharers(stage: Stage, sharing: Sharing) -> int:
     return {Sharing.NONE: 1, Sharing.ROW: columns, Sharing.COLUMN: rows, Sharing.ALL: rows * columns}[sharing]
 
 
+def _picking(
+    machine: Machine, workload: Workload, nest: Nest, nest_loops: tuple[Loop, ...], cores: int
+) -> tuple[int, int]:
+    """Return the cycles in which the read thread of a core puts its pages together, and the DRAM traffic of all cores.
+
+    A row that is picked is a request of its own; the traffic is what would keep the channels as busy.
+    """
+    pages = out_capacity(nest, nest_loops, keep=True)
+    dtype = workload.storages[nest.out].dtype
+    if isinstance(nest.body, GatherBody):
+        return pages * gather_cost(machine, dtype, TILE), dtype.itemsize * prod(nest.shape)
+    unit = unit_pages(nest, nest_loops)
+    rows = min(TILE, TileGrid(nest.shape).matrix_shape[-2])
+    sent = unit * rows * flits(machine, TILE * dtype.itemsize)
+    once = load_latency(machine, from_l1=False) + max(unit * take_cost(machine, dtype, rows), sent)
+    service = dram_service(machine, TILE * dtype.itemsize) * machine.dram.bytes_per_cycle
+    return pages // unit * once, ceil(pages * cores * rows * service)
+
+
 def estimate(machine: Machine, workload: Workload, stage: Stage) -> Estimate:
     """Return the estimate of a stage, from its first core."""
     nest = workload.nests[stage.nest]
     nest_loops = loops(nest, stage, 0)
     busy = {Thread.READ: 0, Thread.WRITE: 0}
     first = dram = 0
-    if isinstance(nest.body, GatherBody):
-        pages = out_capacity(nest, nest_loops, keep=True)
-        busy[Thread.READ] = pages * gather_cost(machine, workload.storages[nest.out].dtype, 32)
-        dram = workload.storages[nest.out].dtype.itemsize * prod(nest.shape)
-    else:
-        for access, plan in zip(nest.operands, stage.operands, strict=True):
-            pages = prod(load_extents(access, plan.level, nest_loops))
-            nbytes = pages * page_bytes(workload.storages[access.storage].dtype)
-            members = sharers(stage, plan.sharing)
-            once = load_cycles(machine, nbytes, pages, members, plan.from_l1)
-            times = deliveries(plan.level, nest_loops)
-            busy[plan.thread] += once * times
-            first = max(first, once)
-            if not plan.from_l1:
-                dram += nbytes * times * stage.cores // members
-    compute = compute_cost(machine, workload, nest, nest_loops)
     out_pages = out_capacity(nest, nest_loops, keep=True)
+    if nest.buffered_operands < len(nest.operands):
+        busy[Thread.READ], dram = _picking(machine, workload, nest, nest_loops, stage.cores)
+    for access, plan in list(zip(nest.operands, stage.operands, strict=True))[: nest.buffered_operands]:
+        pages = prod(load_extents(access, plan.level, nest_loops))
+        nbytes = pages * page_bytes(workload.storages[access.storage].dtype)
+        members = sharers(stage, plan.sharing)
+        once = load_cycles(machine, nbytes, pages, members, plan.from_l1)
+        times = deliveries(plan.level, nest_loops)
+        busy[plan.thread] += once * times
+        first = max(first, once)
+        if not plan.from_l1:
+            dram += nbytes * times * stage.cores // members
+    compute = compute_cost(machine, workload, nest, nest_loops)
     out_bytes = out_pages * page_bytes(workload.storages[nest.out].dtype)
     drain = flits(machine, out_bytes) if stage.to_dram else 0
     if stage.to_dram:

@@ -48,7 +48,7 @@ class CbSize:
 
 
 def cb_sizes(machine: Machine, workload: Workload, stage: Stage, core: int) -> tuple[CbSize, ...]:
-    """Return the cbs of a core: operands in order (none for a gather), the result, then partial sums if any."""
+    """Return the cbs of a core: operands that come through one, in order, the result, partial sums if any."""
     if stage.deal:
         return tuple(
             CbSize(name, int(sizes[core]), dtype) for name, sizes, dtype in _ragged_cbs(machine, workload, stage)
@@ -56,11 +56,10 @@ def cb_sizes(machine: Machine, workload: Workload, stage: Stage, core: int) -> t
     nest = workload.nests[stage.nest]
     nest_loops = loops(nest, stage, core)
     sizes = []
-    if not isinstance(nest.body, GatherBody):
-        for access, plan in zip(nest.operands, stage.operands, strict=True):
-            storage = workload.storages[access.storage]
-            pages = plan.buffers * prod(load_extents(access, plan.level, nest_loops))
-            sizes.append(CbSize(storage.name, pages, storage.dtype))
+    for access, plan in list(zip(nest.operands, stage.operands, strict=True))[: nest.buffered_operands]:
+        storage = workload.storages[access.storage]
+        pages = plan.buffers * prod(load_extents(access, plan.level, nest_loops))
+        sizes.append(CbSize(storage.name, pages, storage.dtype))
     out = workload.storages[nest.out]
     sizes.append(CbSize(out.name, out_capacity(nest, nest_loops, keeps_result(machine, workload, stage)), out.dtype))
     if isinstance(nest.body, ContractBody) and has_partials(machine, nest, nest_loops):

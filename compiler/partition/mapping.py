@@ -9,7 +9,16 @@ from compiler.partition.context import Candidate, Context
 from compiler.partition.cost import estimate
 from compiler.partition.footprint import l1_bytes
 from compiler.partition.hinting import Disobeyed
-from compiler.partition.nest import Access, ContractBody, GatherBody, MapBody, Nest, ReduceBody, Workload
+from compiler.partition.nest import (
+    Access,
+    ContractBody,
+    GatherBody,
+    MapBody,
+    Nest,
+    ReduceBody,
+    TakeBody,
+    Workload,
+)
 from compiler.partition.ragged_mapping import ragged_candidates, smallest_ragged_l1
 from compiler.partition.stages import (
     Loop,
@@ -189,7 +198,7 @@ def _blocks(machine: Machine, nest: Nest, ways: tuple[int, ...]) -> Iterator[tup
             most = max(1, machine.compute.dst_tiles - 1)  # one register is scratch
             shapes = [(r, columns) for r in _divisors(rows) if r * columns <= most] + [(1, 1)]
             yield from (tuple((*shape, step) for step in inners) for shape in reversed(shapes))
-        case MapBody() | GatherBody():
+        case MapBody() | GatherBody() | TakeBody():
             shapes = [(r, columns) for r in _divisors(rows) if r * columns <= MAP_BLOCK]
             shapes = shapes[::-1] or [(1, step) for step in range(min(columns, MAP_BLOCK), 0, -1)]
             yield from (((*shape, 1),) for shape in (*shapes, (1, 1)))
@@ -203,6 +212,8 @@ def _plan(
     nest: Nest, stage: Stage, corners: Mapping[int, tuple[Loop, ...]], number: int, from_l1: bool, deepest: bool
 ) -> OperandPlan:
     """Plan an operand of a stage whose corner cores have the loops `corners`."""
+    if number >= nest.buffered_operands:
+        return OperandPlan(0, 1, Sharing.NONE, Thread.READ, from_l1)  # every core picks its own elements
     nest_loops = corners[0]
     loading = nest.hint.loading if nest.hint is not None else None
     if loading is Loading.RESIDENT:
@@ -250,8 +261,6 @@ def _level(nest: Nest, number: int, nest_loops: tuple[Loop, ...]) -> int:
 
 def _sharing(nest: Nest, stage: Stage, corners: Mapping[int, tuple[Loop, ...]], access: Access, level: int) -> Sharing:
     """The largest group of cores with the same pages that also load them equally often."""
-    if isinstance(nest.body, GatherBody):
-        return Sharing.NONE  # every core picks its own elements
     rank = len(nest.out_dims)
     free = [way == 1 or access.strides[axis] == 0 for axis, way in enumerate(stage.ways)]
     if all(free) and stage.cores > 1:

@@ -10,7 +10,7 @@ import numpy as np
 from compiler.numerics.layout import page_bytes
 from compiler.partition.cost import Estimate, load_cycles, share_cycles, sharers
 from compiler.partition.live import Numbers, live_steps
-from compiler.partition.nest import ContractBody, GatherBody, MapBody, Nest, ReduceBody, Workload
+from compiler.partition.nest import ContractBody, GatherBody, MapBody, Nest, ReduceBody, TakeBody, Workload
 from compiler.partition.ragged import layout, load_totals, operand_extents
 from compiler.partition.stages import OperandPlan, Sharing, Stage
 from compiler.program.instructions import Thread
@@ -48,7 +48,7 @@ def step_and_finish(
             step = matmul_cost(machine, left, right, rows, columns, inner, phases)
             end = map_cost(machine, body.epilogue, dtypes[2:]) + fill_cost(machine) + pack
             return step, end.times(tiles)
-        case GatherBody():
+        case GatherBody() | TakeBody():
             out = workload.storages[nest.out].dtype
             return ComputeCost(), ComputeCost(math=gather_cost(machine, out, 32)).times(tiles)
 

@@ -17,7 +17,7 @@ from compiler.partition.context import Candidate, Context
 from compiler.partition.footprint import times_loaded
 from compiler.partition.hinting import Disobeyed
 from compiler.partition.mapping import candidates, smallest_l1
-from compiler.partition.nest import GatherBody, Workload
+from compiler.partition.nest import Workload
 from compiler.partition.stages import Stage, StageGraph, semaphores
 from compiler.place.problem import Block
 from compiler.place.solve import fits
@@ -107,11 +107,11 @@ class _Solver:
         return all(hint is None or hint.epoch in (None, number) for hint in hints)
 
     def may_join(self, start: int, end: int) -> bool:
-        """Whether nest `start` may be in one epoch with those up to `end`: a gather reads only what is in DRAM."""
+        """Whether nest `start` may be in one epoch with those up to `end`: elements are picked only in DRAM."""
         return not any(
-            isinstance(nest.body, GatherBody) and start <= self.workload.storages[access.storage].producer < end
+            start <= self.workload.storages[access.storage].producer < end
             for nest in self.workload.nests[start:end]
-            for access in nest.operands
+            for access in nest.operands[nest.buffered_operands :]
         )
 
     def context(self, nest: int, start: int, end: int) -> Context:

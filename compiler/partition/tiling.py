@@ -19,6 +19,7 @@ from compiler.ir.graph import (
     Reshape,
     Slice,
     State,
+    Take,
     TensorGraph,
     Transpose,
     Weight,
@@ -37,6 +38,7 @@ from compiler.partition.nest import (
     Nest,
     ReduceBody,
     Storage,
+    TakeBody,
     Workload,
 )
 from compiler.program.image import IndexMap, Role, Spread
@@ -117,6 +119,8 @@ class _Tiler:
             case Window(digits, base, steps):
                 extents = self.graph.ops[op.inputs[0]].type.shape
                 view = self.gather(op, IndexMap(op.type.shape, digits, base, steps, extents))
+            case Take():
+                view = self.take(op)
         self.views[op.id] = view
 
     def source(self, name: str, op: Operation, role: Role, data: bytes = b"", *, finite: bool = False) -> _View:
@@ -236,6 +240,19 @@ class _Tiler:
         view = self.views[op.inputs[0]]
         zeros = (0,) * len(TileGrid(op.type.shape).dims)
         return self.emit(op, "gather", GatherBody(index_map), (Access(view.storage, zeros),))
+
+    def take(self, op: Operation) -> _View:
+        source, index = (self.views[value] for value in op.inputs)
+        across = index.shape[-1] > 1
+        *lead, rows, _ = TileGrid(op.type.shape).matrix_shape
+        numbers = self.broadcast(index, (*lead, *((1, rows) if across else (rows, 1))))
+        down = numbers.strides[-1] if across else numbers.strides[-2]
+        picked = self.broadcast(source, (*lead, *source.matrix[-2:]))
+        operands = (
+            Access(index.storage, (*numbers.strides[:-2], down, 0)),
+            Access(source.storage, (*picked.strides[:-2], 0, picked.strides[-1])),
+        )
+        return self.emit(op, "take", TakeBody(source.matrix[-2], source.strides[-2], across), operands)
 
 
 _SPREADS = {

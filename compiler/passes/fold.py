@@ -6,7 +6,20 @@ from typing import ClassVar
 
 import numpy as np
 
-from compiler.ir import Constant, Contract, Fed, Iota, Map, Operation, Reduce, Reshape, TensorGraph, TensorType, Window
+from compiler.ir import (
+    Constant,
+    Contract,
+    Fed,
+    Iota,
+    Map,
+    Operation,
+    Reduce,
+    Reshape,
+    Take,
+    TensorGraph,
+    TensorType,
+    Window,
+)
 from compiler.ir.evaluate import constant_array, evaluate_operation
 from compiler.ir.rules import broadcast
 from compiler.numerics.evaluate import Array
@@ -47,7 +60,8 @@ class FoldConstants:
             return None
         if not all(isinstance(operand.kind, Constant) for operand in operands):
             return None
-        if all(is_splat(operand) for operand in operands) and not isinstance(op.kind, Reduce | Contract | Window):
+        mixed = isinstance(op.kind, Reduce | Contract | Window | Take)
+        if all(is_splat(operand) for operand in operands) and not mixed:
             return _emit(op, new, _evaluate(op, operands, one_element=True))
         if op.type.size > self.max_elements or _work(op, operands) > self.max_work:
             return None

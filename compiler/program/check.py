@@ -36,7 +36,7 @@ from compiler.program.image import (
     ShardPlace,
     Tensor,
 )
-from compiler.program.instructions import Gather, Read, Write
+from compiler.program.instructions import Gather, Read, Take, Write
 from compiler.target import Machine
 
 LISTED = 12
@@ -344,7 +344,7 @@ def _dram_in_use(image: Image, epoch: Epoch) -> Iterator[str]:
             for instruction in code.instructions:
                 if isinstance(instruction, Write):
                     written.add(instruction.tensor)
-                elif isinstance(instruction, Read | Gather):
+                elif isinstance(instruction, Read | Gather | Take):
                     used.add(instruction.tensor)
     known = range(len(image.tensors))
     for text in _overlaps(image.machine, [image.tensors[t] for t in sorted(used | written) if t in known]):

@@ -7,7 +7,7 @@ from math import prod
 
 import numpy as np
 
-from compiler.numerics import DType, TileGrid
+from compiler.numerics import TILE, DType, TileGrid
 from compiler.numerics.fidelity import Part, product_dtype
 from compiler.program.check_flags import check_flags
 from compiler.program.control import OutOfValuesError, run_code
@@ -39,6 +39,7 @@ from compiler.program.instructions import (
     Reserve,
     SemInc,
     SemWait,
+    Take,
     Thread,
     Variable,
     Wait,
@@ -56,7 +57,7 @@ from compiler.program.pages import (
 )
 from compiler.program.syntax import format_instruction
 
-_MOVES = (Read, Gather, Write, Multicast, Barrier, SemInc)
+_MOVES = (Read, Gather, Take, Write, Multicast, Barrier, SemInc)
 _COMPUTES = (Fill, Matmul, Map, Reduce, Pack)
 _REGISTER_DTYPES = (DType.F32, DType.I32)
 
@@ -183,7 +184,7 @@ class _Check:
             yield from self.page_of(at.cb, at.offset, False)
         elif isinstance(at, Reserve | Push | Wait | Pop):
             yield from self.cb_pages(at.cb, at.pages, producer=isinstance(at, Reserve | Push))
-        elif isinstance(at, Read | Gather | Write | Multicast):
+        elif isinstance(at, Read | Gather | Take | Write | Multicast):
             yield from self.move(at)
         elif isinstance(at, SemInc | SemWait | Await):
             yield from self.synchronize(at)
@@ -263,7 +264,7 @@ class _Check:
             yield f"t{number} is in L1 in epoch {tensor.place.epoch} only"
         yield from self.affine(f"page of t{number}", page, pages or TileGrid(tensor.shape).pages)
 
-    def move(self, at: Read | Gather | Write | Multicast) -> Iterator[str]:
+    def move(self, at: Read | Gather | Take | Write | Multicast) -> Iterator[str]:
         yield from _noc(at.noc)
         if isinstance(at, Multicast):
             yield from self.page_of(at.cb, at.offset, True, reach=(0, max(1, at.pages) - 1))
@@ -273,6 +274,9 @@ class _Check:
         yield from self.page_of(at.cb, at.offset, not isinstance(at, Write), tensor.dtype if tensor else None)
         if isinstance(at, Gather):
             yield from self.gather(at, tensor)
+            return
+        if isinstance(at, Take):
+            yield from self.take(at, tensor)
             return
         yield from self.tensor(at.tensor, at.page)
         if isinstance(at, Write) and tensor and not isinstance(tensor.place, DramPlace):
@@ -301,6 +305,19 @@ class _Check:
         yield from self.tensor(at.tensor, at.page, TileGrid(index_map.shape).pages)
         if tensor and prod(index_map.extents) != prod(tensor.shape):
             yield f"map{at.index_map} is for a tensor of {prod(index_map.extents)} elements"
+
+    def take(self, at: Take, tensor: Tensor | None) -> Iterator[str]:
+        """All rows that may be picked are there, and the numbers are integers in a cb that this thread consumes."""
+        yield from self.page_of(at.indices, at.where, False, DType.I32)
+        yield from self.affine("row tile", at.row_tile, 1 << 31)
+        if min(at.extent, at.rows) < 1 or at.step < 0:
+            yield f"{at.rows} rows of {at.extent}, {at.step} pages apart"
+        elif tensor is None or not tensor.dtype.is_block:
+            below = (at.extent - 1) // TILE * at.step
+            yield from self.tensor(at.tensor, replace(at.page, constant=at.page.constant + below))
+            yield from self.tensor(at.tensor, at.page)
+        else:
+            yield f"rows of {tensor.dtype.value} are not moved apart"
 
     def multicast(self, at: Multicast) -> Iterator[str]:
         """Every target has a ring like this one at the same addresses."""

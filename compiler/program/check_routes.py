@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from compiler.numerics import TILE
 from compiler.program.image import (
     CoreProgram,
     DramPlace,
@@ -21,7 +22,7 @@ from compiler.program.image import (
     Route,
     UnicastRoute,
 )
-from compiler.program.instructions import Affine, Gather, Instruction, Multicast, Read, SemInc, Write
+from compiler.program.instructions import Affine, Gather, Instruction, Multicast, Read, SemInc, Take, Write
 from compiler.program.pages import Scope, gathered_pages, owner_numbers, residues_of, scopes, stored_pages, values_of
 from compiler.target import Coord, Machine, Topology
 
@@ -169,6 +170,8 @@ class _Needed:
             self.there_and_back(at.noc, core, self.pages(at.tensor, at.page, scope))
         elif isinstance(at, Gather):
             self.there_and_back(at.noc, core, self.sources(at, scope))
+        elif isinstance(at, Take):
+            self.there_and_back(at.noc, core, self.rows(at, scope))
         elif isinstance(at, Multicast | SemInc):
             self.to_set(at.noc, core, at.targets)
 
@@ -211,6 +214,14 @@ class _Needed:
                 self.gathers[pair] = gathered_pages(index_map, self.image.tensors[at.tensor])
             results, pages = self.gathers[pair]
             self.homes[key] = self.home_of(at.tensor, pages[np.isin(results, values_of(at.page, scope))])
+        return self.homes[key]
+
+    def rows(self, at: Take, scope: Scope) -> tuple[Coord, ...]:
+        """Where any of the rows may be that are picked from."""
+        key = (at.tensor, at.step, at.extent, *_values_key(at.page, scope))
+        if key not in self.homes:
+            pages = np.add.outer(values_of(at.page, scope), at.step * np.arange(-(-at.extent // TILE)))
+            self.homes[key] = self.home_of(at.tensor, np.unique(pages))
         return self.homes[key]
 
     def home_of(self, tensor: int, pages: np.ndarray) -> tuple[Coord, ...]:

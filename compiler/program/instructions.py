@@ -14,8 +14,8 @@ cores (or of this one) through the NoC; `SemWait` blocks until the counter is at
 one thread of a core waits for a given semaphore. `Await` blocks, without subtracting, until the owner of a page
 of an L1 tensor has announced it (see `ShardPlace.ready`).
 
-NoC. `Read`, `Gather`, `Write`, `Multicast` and `SemInc` are asynchronous; `Barrier` blocks until all that this thread
-issued has completed: bytes of reads in this core's L1, writes and multicasts and increments acknowledged. Two
+NoC. `Read`, `Gather`, `Take`, `Write`, `Multicast` and `SemInc` are asynchronous; `Barrier` blocks until all that this
+thread issued has completed: bytes of reads in this core's L1, writes and multicasts and increments acknowledged. Two
 packets of one thread on the same NoC to the same core arrive in the order of issue.
 
 Variables and tables. A thread has `VARIABLES` integer variables, 0 at the start of an epoch, and tables of integers
@@ -160,6 +160,30 @@ class Gather:
     tensor: int
     index_map: int
     page: Affine
+    noc: int
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """Assemble a page at page `offset` of `cb` from rows of `tensor` that are picked by number.
+
+    Row `r` is row `i % 32` of page `page + i // 32 * step`, where `i` is element `r` of the first column (with
+    `across`, of the first row) of page `where` of cb `indices`, which holds i32 and was waited for. Rows for which `i`
+    is not in `0 ..< extent`, and rows from `rows - 32 * row_tile` on, are zero. Each row is read over the NoC on its
+    own and lands in place; the core loads the number of each row of the result, and clears those that are zero.
+    """
+
+    cb: int
+    offset: Affine
+    tensor: int
+    page: Affine
+    step: int
+    extent: int
+    indices: int
+    where: Affine
+    across: bool
+    rows: int
+    row_tile: Affine
     noc: int
 
 
@@ -389,6 +413,7 @@ Instruction: TypeAlias = (
     | Pop
     | Read
     | Gather
+    | Take
     | Write
     | Multicast
     | Barrier

@@ -32,6 +32,7 @@ from compiler.program.instructions import (
     Probe,
     Read,
     Reduce,
+    Take,
     Variable,
     Write,
 )
@@ -64,7 +65,7 @@ def scopes(code: Code) -> Iterator[tuple[int, Instruction, Scope]]:
     are tables, with the values that are really taken."""
     counts: list[int] = []
     values = variable_values(code)
-    moves = [index for index, at in enumerate(code.instructions) if isinstance(at, Read | Write | Gather)]
+    moves = [index for index, at in enumerate(code.instructions) if isinstance(at, Read | Write | Gather | Take)]
     taken = values_taken(code, moves) if code.tables else {}
     for index, instruction in enumerate(code.instructions):
         scope = Scope(tuple(counts), values[index], taken.get(index, {}))

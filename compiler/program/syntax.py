@@ -44,6 +44,7 @@ from compiler.program.instructions import (
     Reserve,
     SemInc,
     SemWait,
+    Take,
     Variable,
     Wait,
     Write,
@@ -58,6 +59,10 @@ TEMPLATES: Mapping[type[Instruction], str] = {
     Pop: "pop cb{cb} {pages}",
     Read: "read cb{cb}[{offset}], t{tensor}[{page}], noc{noc}{guard: guard v}",
     Gather: "gather cb{cb}[{offset}], t{tensor} by map{index_map}[{page}], noc{noc}",
+    Take: (
+        "take cb{cb}[{offset}], t{tensor}[{page}; {step}] of {extent}, cb{indices}[{where}]{across:^T}, "
+        "rows({rows}, {row_tile}), noc{noc}"
+    ),
     Write: "write t{tensor}[{page}], cb{cb}[{offset}], noc{noc}",
     Multicast: "multicast set{targets}, cb{cb}[{offset}] x {pages}, noc{noc}",
     Barrier: "barrier",

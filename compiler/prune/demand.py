@@ -128,8 +128,9 @@ def operand_needs(workload: Workload, nest: Nest, facts: NestFacts, live: Flags,
 
 def _operand_needs(nest: Nest, facts: NestFacts, live: Flags, sign: bool) -> Needs:
     match nest.body:
-        case TakeBody():
-            return Needs(live, (live, live), live)
+        case TakeBody():  # computed as a whole or not at all
+            anything = np.full_like(live, bool(live.any()))
+            return Needs(anything, (anything, anything), anything)
         case GatherBody():
             return Needs(live, (live,), live)
         case MapBody(expr):

@@ -150,6 +150,12 @@ def gather_cost(machine: Machine, dtype: DType, runs: int) -> int:
     return max(1, runs) * machine.noc.read_issue + page_bytes(dtype) // 4 * machine.core.copy_word
 
 
+def take_cost(machine: Machine, dtype: DType, rows: int) -> int:
+    """Cycles of the core's own work in one `Take` of a page of which `rows` rows are found: for every row that belongs
+    to the result (these, at a guess) a load of its number and the issue of a read, which lands in place."""
+    return rows * (machine.core.table_load + machine.noc.read_issue)
+
+
 def multicast_reserve(machine: Machine, hops: int) -> int:
     """Cycles to reserve a multicast tree whose farthest member is `hops` links away, before its first packet."""
     return machine.noc.multicast_reserve_base + hops * machine.noc.multicast_reserve_per_hop

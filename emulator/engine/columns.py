@@ -122,7 +122,7 @@ PACKED: Final = 8
 SET_FREE: Final = 9
 """When the packs of the register set before the current one were over."""
 GATHERED: Final = 10
-"""Elements of the current `Gather` already looked at."""
+"""Elements of the current `Gather`, or rows of the current `Take`, already looked at."""
 FINISH: Final = 11
 COUNTER: Final = 12
 """Loop counters, outermost first (8 columns)."""
@@ -230,6 +230,9 @@ OP_FETCH: Final = 21
 """variable, row of `tables`."""
 OP_PROBE: Final = 20
 """variable, cb, offset."""
+OP_TAKE: Final = 22
+"""cb, offset, tensor, page, noc, step, extent, cb of the numbers, its offset, elements from one number to the next,
+rows, row tile."""
 
 # How a matmul uses flags
 SKIP_A: Final = 1

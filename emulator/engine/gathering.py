@@ -1,12 +1,12 @@
-"""`Gather`: which elements of which page a run of elements of the result comes from.
+"""`Gather` and `Take`: which elements of which page a run of elements of the result comes from.
 
-Approximation: a run lands at its place in L1 with the packet that carries it; the core's own copying is charged to the
-thread before the first read leaves.
+Approximations: a run lands at its place in L1 with the packet that carries it; the core's own copying for a `Gather` is
+charged to the thread before the first read leaves; a row of a `Take` is read in one packet wherever it begins.
 """
 
 from emulator.engine import columns as c
 from emulator.engine.flags import set_flags
-from emulator.engine.memory import mark, produced_page
+from emulator.engine.memory import consumed_page, mark, produced_page
 from emulator.engine.native import jit
 from emulator.engine.state import State, evaluate, stop
 from emulator.engine.transfers import read_bytes
@@ -94,6 +94,15 @@ def _run_length(s: State, tensor: int, index_map: int, page: int, element: int, 
 
 
 @jit
+def _clear(s: State, target: int, size: int) -> None:
+    """Begin a page with zeros and without flags."""
+    fill_bytes(s.l1, target, size, 0)
+    if s.constants[c.FLAGS]:
+        set_flags(s, target, 0)
+    mark(s.l1_written, target, size, 1)
+
+
+@jit
 def gather(s: State, now: int, thread: int, i: int) -> int:
     """Issue the next read of a `Gather`; return its cost. `GATHERED` is 0 again when the page is complete."""
     code, item = s.code[i], 0
@@ -108,10 +117,7 @@ def gather(s: State, now: int, thread: int, i: int) -> int:
     element = s.threads[thread, c.GATHERED]
     if element == 0:
         size = s.buffers[buffer, c.PAGE_BYTES]
-        fill_bytes(s.l1, target, size, 0)
-        if s.constants[c.FLAGS]:
-            set_flags(s, target, 0)
-        mark(s.l1_written, target, size, 1)
+        _clear(s, target, size)
         cost = size // 4 * s.constants[c.COPY_WORD]
     while element < TILE_ELEMENTS:
         place = _place_for(s, tensor, index_map, page, element)
@@ -129,3 +135,45 @@ def gather(s: State, now: int, thread: int, i: int) -> int:
         element += 1
     s.threads[thread, c.GATHERED] = 0
     return cost
+
+
+@jit
+def _integer(s: State, memory: int) -> int:
+    """The i32 at byte `memory` of `l1`."""
+    value = 0
+    for byte in range(3, -1, -1):
+        value = value * 256 + s.l1[memory + byte]
+    return value - 2**32 if value >= 2**31 else value
+
+
+@jit
+def take(s: State, now: int, thread: int, i: int) -> int:
+    """Issue the next read of a `Take`; return its cost. `GATHERED` is 0 again when the page is complete."""
+    code, first = s.code[i], s.first_buffer[thread // 3]
+    tensor, page = code[c.A + 2], evaluate(s, code[c.A + 3], thread)
+    target = produced_page(s, thread, first + code[c.A], evaluate(s, code[c.A + 1], thread))
+    numbers = consumed_page(s, thread, first + code[c.A + 7], evaluate(s, code[c.A + 8], thread))
+    if target < 0 or numbers < 0:
+        return 0
+    size = TILE_EDGE * s.tensors[tensor, c.ITEM_BYTES]
+    row = s.threads[thread, c.GATHERED]
+    if row == 0:
+        _clear(s, target, TILE_EDGE * size)
+    inside = min(TILE_EDGE, code[c.A + 10] - TILE_EDGE * evaluate(s, code[c.A + 11], thread))
+    cost = 0
+    while row < inside:
+        number = _integer(s, numbers + 4 * row * code[c.A + 9])
+        cost += s.constants[c.TABLE_LOAD]
+        row += 1
+        if number >= 0 and number < code[c.A + 6]:
+            source = page + number // TILE_EDGE * code[c.A + 5]
+            if source < 0 or source >= s.tensors[tensor, c.PAGES]:
+                stop(s, c.FAULT_PAGE, thread, tensor, source, 1)
+                return 0
+            place, landing = number % TILE_EDGE * size, target + (row - 1) * size
+            count = read_bytes(s, now + cost, thread, code[c.A + 4], tensor, source, place, size, landing)
+            s.threads[thread, c.GATHERED] = row % TILE_EDGE
+            return cost + count * s.constants[c.READ_ISSUE]
+        cost += size // 4 * s.constants[c.COPY_WORD]
+    s.threads[thread, c.GATHERED] = 0
+    return cost + (TILE_EDGE - max(0, inside)) * (size // 4) * s.constants[c.COPY_WORD]

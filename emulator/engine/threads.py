@@ -4,7 +4,7 @@ from emulator.engine import columns as c
 from emulator.engine.compute import execute
 from emulator.engine.events import is_next, schedule
 from emulator.engine.flags import flags_at, kill_page, set_flags
-from emulator.engine.gathering import gather
+from emulator.engine.gathering import gather, take
 from emulator.engine.memory import consumed_page, mark, page_memory, produced_page
 from emulator.engine.multicasts import multicast
 from emulator.engine.native import inlined, jit, merged
@@ -293,6 +293,8 @@ def step(s: State, now: int, thread: int) -> int:
         done = fetch(s, now, thread, i)
     elif op == c.OP_PROBE:
         done = probe(s, now, thread, i)
+    elif op == c.OP_TAKE:
+        done = now + take(s, now, thread, i)
     elif op <= c.OP_POP:
         done = _on_buffer(s, now, thread, i)
     elif op >= c.OP_FILL:

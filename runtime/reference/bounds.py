@@ -15,16 +15,17 @@ from compiler.ir import (
     Reshape,
     Slice,
     State,
+    Take,
     TensorGraph,
     Transpose,
     Weight,
     Window,
 )
-from compiler.ir.evaluate import evaluate_operation, move
+from compiler.ir.evaluate import evaluate_operation, move, take
 from compiler.ir.rules import broadcast
 from compiler.numerics.evaluate import Array
 from runtime.reference.accumulate import enclose_combine, enclose_contract
-from runtime.reference.enclosure import Enclosure, enclose_expr, exact
+from runtime.reference.enclosure import Enclosure, enclose, enclose_expr, exact
 from runtime.reference.interpret import operand
 
 
@@ -55,6 +56,8 @@ def _evaluate(op: Operation, inputs: Sequence[Enclosure], tensors: Mapping[str, 
             return _filled(enclose_expr(op.kind.epilogue, [total, *inputs[2:]]), op.type.shape)
         case Reshape() | Transpose() | Slice() | Window() as kind:
             return _each(inputs[0], lambda part: move(kind, part, op.type))
+        case Take():
+            return _take(op, inputs[0], inputs[1])
 
 
 def _reduce(op: Operation, kind: Reduce, inputs: Sequence[Enclosure]) -> Enclosure:
@@ -62,6 +65,17 @@ def _reduce(op: Operation, kind: Reduce, inputs: Sequence[Enclosure]) -> Enclosu
     domain = broadcast([x.value.shape for x in body]) or ()
     total = enclose_combine(kind.kind, kind.axes, _filled(enclose_expr(kind.body, body), domain))
     return _filled(enclose_expr(kind.epilogue, [total, *extra]), op.type.shape)
+
+
+def _take(op: Operation, source: Enclosure, index: Enclosure) -> Enclosure:
+    """The rows that are picked; where the number of a row is not certain it may be any of them, or none."""
+    picked = _each(source, lambda part: take(part, index.value, op.type))
+    if index.all_exact:
+        return picked
+    sure = index.is_exact.reshape(*index.value.shape[:-2], op.type.shape[-2], 1)
+    low = np.where(sure, picked.low, np.minimum(source.low.min(axis=-2, keepdims=True), 0.0))
+    high = np.where(sure, picked.high, np.maximum(source.high.max(axis=-2, keepdims=True), 0.0))
+    return enclose(picked.value, low, high, op.type.dtype, np.asarray(sure & picked.is_exact))
 
 
 def _filled(x: Enclosure, shape: tuple[int, ...]) -> Enclosure:

@@ -10,7 +10,7 @@ import numpy as np
 from compiler.numerics import TILE, DType, TileGrid
 from compiler.numerics.evaluate import Array, evaluate_expr, multiply_annihilating
 from compiler.numerics.fidelity import LEFT_LOW_BITS, RIGHT_LOW_BITS, Part, take_part
-from compiler.partition.nest import Access, ContractBody, GatherBody, MapBody, Nest, ReduceBody, Workload
+from compiler.partition.nest import Access, ContractBody, GatherBody, MapBody, Nest, ReduceBody, TakeBody, Workload
 from compiler.program.image import IndexMap, Role, Spread
 from compiler.program.instructions import Combine, ReduceAxis
 
@@ -81,6 +81,8 @@ def run_nest(workload: Workload, nest: Nest, pages: Sequence[Tiles]) -> Tiles:
             case GatherBody(index_map):
                 source = nest.operands[0].storage
                 result = _gather(index_map, from_tiles(pages[source], workload.storages[source].shape).reshape(-1))
+            case TakeBody() as body:
+                result = _take(nest, body, pages)
             case MapBody(expr):
                 result = evaluate_expr(expr, _operands(nest, nest.operands, pages, ()))
             case ReduceBody() as body:
@@ -104,6 +106,19 @@ def _operands(nest: Nest, accesses: Sequence[Access], pages: Sequence[Tiles], at
             number = number + steps.reshape(*(1,) * axis, -1, *(1,) * (rank - 1 - axis))
         found.append(_spread(pages[access.storage][number], access.spread))
     return found
+
+
+def _take(nest: Nest, body: TakeBody, pages: Sequence[Tiles]) -> Tiles:
+    """Rows by number, page by page of the result."""
+    index, source = nest.operands
+    rows = np.zeros((*nest.out_dims, TILE, TILE), pages[source.storage].dtype)
+    for at in np.ndindex(*nest.out_dims):
+        where, first = (a.offset + sum(s * t for s, t in zip(a.strides, at, strict=True)) for a in (index, source))
+        numbers = pages[index.storage][where]
+        for row, number in enumerate((numbers[0] if body.across else numbers[:, 0]).tolist()):
+            if 0 <= number < body.extent:
+                rows[(*at, row)] = pages[source.storage][first + number // TILE * body.step, number % TILE]
+    return rows
 
 
 def _spread(tiles: Array, spread: Spread) -> Array:

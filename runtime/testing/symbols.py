@@ -126,7 +126,7 @@ class _Thread:
                 self.core.registers[dst] = ()
             case ins.Barrier() | ins.Await():
                 pass
-            case ins.Read() | ins.Gather() | ins.Write() | ins.Multicast() | ins.SemInc():
+            case ins.Read() | ins.Gather() | ins.Take() | ins.Write() | ins.Multicast() | ins.SemInc():
                 self.on_network(instruction, counters)
             case _:
                 self.compute(instruction, counters)
@@ -157,7 +157,7 @@ class _Thread:
         return True
 
     def on_network(
-        self, i: ins.Read | ins.Gather | ins.Write | ins.Multicast | ins.SemInc, counters: list[int]
+        self, i: ins.Read | ins.Gather | ins.Take | ins.Write | ins.Multicast | ins.SemInc, counters: list[int]
     ) -> None:
         match i:
             case ins.Read(cb, offset, tensor, page):
@@ -165,6 +165,10 @@ class _Thread:
             case ins.Gather(cb, offset, tensor, index_map, page):
                 symbol = ("gathered", tensor, index_map, self.value(page, counters))
                 self.produce(cb, self.value(offset, counters), symbol)
+            case ins.Take():
+                numbers = self.consumed(i.indices, self.value(i.where, counters))
+                rows = ("taken", i.tensor, self.value(i.page, counters), numbers, self.value(i.row_tile, counters))
+                self.produce(i.cb, self.value(i.offset, counters), rows)
             case ins.Write(cb, offset, tensor, page):
                 key = tensor, self.value(page, counters)
                 assert key not in self.core.symbols.written, "a page is written twice"

@@ -9,7 +9,7 @@ from compiler.ir.printer import print_expr
 from compiler.numerics import TileGrid
 from compiler.numerics.layout import page_bytes
 from compiler.program.image import CbKind, Code, CoreProgram, DramPlace, Image, ShardPlace
-from compiler.program.instructions import Gather, Instruction, Map, Matmul, Read, Reduce, Write
+from compiler.program.instructions import Gather, Instruction, Map, Matmul, Read, Reduce, Take, Write
 from runtime.view.turns import with_turns
 
 
@@ -74,7 +74,9 @@ def _first_origin(program: CoreProgram) -> int:
 
 def _stage(image: Image, number: int, epoch: int, index: int, programs: list[CoreProgram]) -> StageView:
     first, origin = programs[0], _first_origin(programs[0])
-    reads = {i.tensor: None for program in programs for i in _instructions(program) if isinstance(i, Read | Gather)}
+    reads = {
+        i.tensor: None for program in programs for i in _instructions(program) if isinstance(i, Read | Gather | Take)
+    }
     writes = {i.tensor: None for program in programs for i in _instructions(program) if isinstance(i, Write)}
     cores = tuple(program.core for program in programs)
     shards = (
@@ -133,6 +135,8 @@ def _work(image: Image, program: CoreProgram) -> Iterator[str]:
         yield f"{text}, {times} times a core" if times > 1 else f"{text}, once a core"
     if not totals and any(isinstance(i, Gather) for i in program.read.instructions):
         yield "gather elements"
+    if not totals and any(isinstance(i, Take) for i in program.read.instructions):
+        yield "take rows"
 
 
 def _describe(image: Image, instruction: Instruction) -> str | None:

@@ -2,7 +2,8 @@
 
 A stream gathers what the cores of a stage move by one thread, for one tensor or buffer. The counts are exact for
 programs whose multicast blocks do not wrap around their ring, which holds for what this compiler emits; the emulator's
-own counts are the oracle of the test.
+own counts are the oracle of the test. Which rows a `Take` reads depends on data: they are spread evenly over the pages
+where they may be, as if none were missing.
 """
 
 from collections import defaultdict
@@ -22,6 +23,7 @@ from compiler.program.instructions import (
     Multicast,
     Read,
     SemInc,
+    Take,
     Thread,
     Write,
 )
@@ -169,6 +171,32 @@ class _Homes:
             self.shares[key] = self.gathered(at.tensor, at.index_map, times)
         return self.shares[key]
 
+    def of_take(self, at: Take, turns: Turns) -> tuple[_Share, ...]:
+        """Rows read from each position, if each is as likely as any other."""
+        key = (at.tensor, at.step, at.extent, at.rows, at.page, at.row_tile, turns)
+        if key not in self.shares:
+            tensor = self.image.tensors[at.tensor]
+            first = np.unique(repeated_values(at.page, turns))
+            pages = np.add.outer(first, at.step * np.arange(-(-at.extent // TILE))).ravel()
+            self.shares[key] = self.spread(tensor, pages, turns.times * min(TILE, at.rows))
+        return self.shares[key]
+
+    def spread(self, tensor: Tensor, pages: Ints, rows: int) -> tuple[_Share, ...]:
+        """`rows` reads of one row, dealt evenly over those of `pages` that are stored."""
+        machine, place = self.image.machine, tensor.place
+        nodes, homes = machine.dram.channels, stored_pages(tensor, pages)
+        if isinstance(place, ShardPlace):
+            nodes = tuple(machine.cores[owner] for owner in place.owners)
+            homes = owner_numbers(tensor, place, homes)[0]
+        used = np.unique(homes % len(nodes))
+        size = TILE * tensor.dtype.itemsize
+        counts = [rows * (k + 1) // len(used) - rows * k // len(used) for k in range(len(used))]
+        return tuple(
+            _Share(self.position(nodes[node]), count, count * flits(machine, size), count * size)
+            for node, count in zip(used.tolist(), counts, strict=True)
+            if count
+        )
+
     def gathered(self, number: int, index_map: int, times: Ints) -> tuple[_Share, ...]:
         machine, tensor = self.image.machine, self.image.tensors[number]
         results, sources, lengths = gather_runs(self.image.index_maps[index_map], tensor.shape)
@@ -265,6 +293,9 @@ class _Counter:
             case Gather():
                 name = self.name(origin, StreamKind.GATHER, thread, at)
                 self.loads(self.tally(name), core, at.noc, self.homes.of_gather(at, turns))
+            case Take():
+                name = self.name(origin, StreamKind.GATHER, thread, at)
+                self.loads(self.tally(name), core, at.noc, self.homes.of_take(at, turns))
             case Write():
                 name = self.name(origin, StreamKind.STORE, thread, at)
                 self.stores(self.tally(name), core, at.noc, self.homes.of_pages(at.tensor, at.page, turns))
@@ -279,7 +310,7 @@ class _Counter:
             case _:
                 pass
 
-    def name(self, origin: int, kind: StreamKind, thread: Thread, at: Read | Gather | Write) -> StreamName:
+    def name(self, origin: int, kind: StreamKind, thread: Thread, at: Read | Gather | Take | Write) -> StreamName:
         return StreamName(origin, kind, thread, at.noc, at.tensor, self.image.tensors[at.tensor].name)
 
     def tally(self, name: StreamName) -> _Tally:

@@ -13,7 +13,19 @@ from numpy.typing import NDArray
 
 from compiler.program.control import Visit, run_code
 from compiler.program.image import Code
-from compiler.program.instructions import ZERO, Affine, End, Fetch, Gather, Instruction, Loop, Probe, Read, Write
+from compiler.program.instructions import (
+    ZERO,
+    Affine,
+    End,
+    Fetch,
+    Gather,
+    Instruction,
+    Loop,
+    Probe,
+    Read,
+    Take,
+    Write,
+)
 
 Ints = NDArray[np.int64]
 
@@ -57,7 +69,7 @@ def _run(code: Code) -> Iterator[tuple[Instruction, int, Turns]]:
 
 
 def _noting(taken: list[int], instruction: Instruction) -> Visit:
-    page = instruction.page if isinstance(instruction, Read | Write | Gather) else ZERO
+    page = instruction.page if isinstance(instruction, Read | Write | Gather | Take) else ZERO
 
     def visit(counters: Sequence[int], variables: Sequence[int]) -> None:
         held = variables[page.variable] if page.variable >= 0 else 0
