@@ -212,12 +212,14 @@ class Return:
 
 @dataclass(frozen=True, slots=True)
 class For:
-    """`for name in start:stop:step { ... }`, written out when it is compiled; the span is that of the first line."""
+    """`for name in start:stop:step while condition { ... }`, written out when it is compiled; the span is that of the
+    head. With a condition it is a `While` whose turns have numbers."""
 
     name: Name
     range: SliceItem
     body: tuple["Statement", ...]
     span: Span
+    condition: Expression | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,8 +374,8 @@ def expressions(statement: Statement) -> tuple[Item, ...]:
             return (value, *items, *hint_numbers(statement))
         case Return(values):
             return (*values, *hint_numbers(statement))
-        case For():
-            return (statement.range,)
+        case For(_, range, condition=condition):
+            return (range,) if condition is None else (range, condition)
         case While(condition, limit):
             return (condition, limit)
         case If(condition) | Assert(condition):

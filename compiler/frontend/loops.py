@@ -1,4 +1,4 @@
-"""`while`: turns up to a limit, written out; those that are not taken change nothing."""
+"""Loops with a condition: turns up to a limit, written out; those that are not taken change nothing."""
 
 from collections.abc import Mapping
 
@@ -21,7 +21,7 @@ def limit_of(ctx: Context, operand: Operand) -> int:
     return limit
 
 
-def carried(ctx: Context, statement: ast.While, values: Mapping[str, Value | None]) -> dict[str, Span]:
+def carried(ctx: Context, statement: ast.For | ast.While, values: Mapping[str, Value | None]) -> dict[str, Span]:
     """The names that a turn hands on to the next, those with a value before the loop, and where the body assigns them.
 
     Raises E0332 when there is none.

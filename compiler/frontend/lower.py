@@ -1,6 +1,6 @@
 """Lower a program of a module to a tensor graph, every call written out."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -240,8 +240,9 @@ class Lowering:
                     frame.values[target.text] = operand.value
             case ast.For():
                 self.loop(statement, frame)
-            case ast.While():
-                self.repeat(statement, frame)
+            case ast.While(condition, limit):
+                turns = range(limit_of(self.ctx, self.operand(limit, frame)))
+                self.repeat(statement, condition, turns, frame)
             case ast.If(condition, body, otherwise, span):
                 chosen = truth(self.ctx, self.operand(condition, frame), "`if`")
                 self.nested(body if chosen else otherwise, frame, span)
@@ -256,22 +257,29 @@ class Lowering:
         name, noted = statement.name.text, len(self.problems)
         outer = {name: frame.values[name]} if name in frame.values else {}
         parts = (statement.range.start, statement.range.stop, statement.range.step)
-        for number in loop_range(self.ctx, [self.operand(part, frame) if part else None for part in parts]):
-            frame.values[name] = Number(number)
-            self.count(statement)
-            self.nested(statement.body, frame, statement.span)
-            if len(self.problems) > noted:
-                break
+        numbers = loop_range(self.ctx, [self.operand(part, frame) if part else None for part in parts])
+        if statement.condition is not None:
+            self.repeat(statement, statement.condition, numbers, frame)
+        else:
+            for number in numbers:
+                frame.values[name] = Number(number)
+                self.count(statement)
+                self.nested(statement.body, frame, statement.span)
+                if len(self.problems) > noted:
+                    break
         frame.values.pop(name, None)
         frame.values |= outer
 
-    def repeat(self, statement: ast.While, frame: Frame) -> None:
-        """Write out the turns of a `while`; what its body assigns, and has no value before, ends with a turn."""
-        limit = limit_of(self.ctx, self.operand(statement.limit, frame))
+    def repeat(
+        self, statement: ast.For | ast.While, condition: ast.Expression, numbers: Iterable[int], frame: Frame
+    ) -> None:
+        """Write out turns that end with `condition`; what a body assigns that has no value before ends with a turn."""
         handed, noted = carried(self.ctx, statement, frame.values), len(self.problems)
         alive: Value | None = None
-        for _ in range(limit):
-            alive = going_on(self.ctx, alive, self.operand(statement.condition, frame))
+        for number in numbers:
+            if isinstance(statement, ast.For):
+                frame.values[statement.name.text] = Number(number)
+            alive = going_on(self.ctx, alive, self.operand(condition, frame))
             if alive == Number(False):
                 break
             self.count(statement)
@@ -282,7 +290,7 @@ class Lowering:
             for name, span in handed.items():
                 old, new = before[name], frame.values[name]
                 if old is not None and new is not None:
-                    turn = Operand(alive, statement.condition.span), Operand(old, statement.span)
+                    turn = Operand(alive, condition.span), Operand(old, statement.span)
                     frame.values[name] = after_turn(self.ctx, *turn, Operand(new, span), name)
             for name in frame.values.keys() - before.keys():
                 del frame.values[name]

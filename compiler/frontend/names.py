@@ -236,9 +236,13 @@ class _Checker:
             case ast.IndexAssign():
                 self.index_assign(statement, scope)
                 self.targets([statement.target], scope, sizes)
-            case ast.For(name, range, body):
+            case ast.For(name, range, body, condition=condition):
                 self.expression(range, scope)
                 inner = scope | {name.text}
+                if condition is not None:
+                    self.expression(condition, inner)
+                    self.block(body, inner, sizes | {name.text})
+                    return
                 self.block(body, inner, sizes | {name.text})
                 scope |= inner if name.text in scope else inner - {name.text}
             case ast.While(condition, limit, body):

@@ -198,10 +198,12 @@ class _Converter:
     def control(self, tree: Tree, span: Span) -> ast.Statement:
         """A statement that is written out once sizes are known."""
         if tree.data == "for":
-            name, start, stop, step, block = tree.children
+            name, start, stop, step, condition, block = tree.children
             stride = self.root(step) if step is not None else None
             range = ast.SliceItem(self.root(start), self.root(stop), stride, span=self.between(start, step or stop))
-            return ast.For(self.name(name), range, body=self.block(block), span=self.between(tree, step or stop))
+            going_on = self.root(condition) if condition is not None else None
+            head = self.between(tree, condition or step or stop)
+            return ast.For(self.name(name), range, body=self.block(block), span=head, condition=going_on)
         if tree.data == "while":
             condition, limit, block = tree.children
             head = self.between(tree, limit)
