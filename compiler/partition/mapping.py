@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from math import prod
+from math import ceil, prod
+
+import numpy as np
 
 from compiler.ir.hints import Loading
 from compiler.partition.context import Candidate, Context
-from compiler.partition.cost import estimate
+from compiler.partition.cost import Estimate, estimate
 from compiler.partition.footprint import l1_bytes
 from compiler.partition.hinting import Disobeyed
 from compiler.partition.nest import (
@@ -40,6 +42,8 @@ MAP_BLOCK = 4
 """Tiles that an elementwise stage handles together: enough to hide the latency of one read behind the next."""
 INNER_BLOCK = 8
 """Most tiles of the innermost reduced axis in one block."""
+ASSUMED_DENSITY = 0.25
+"""Share of the tiles of a gated region that are expected to be computed."""
 OUT_BLOCK = 64
 """Most tiles of a result block of a contraction; its partial sums then take 256 KiB."""
 
@@ -52,12 +56,20 @@ def candidates(machine: Machine, workload: Workload, nest_index: int, context: C
     else:
         tried = (_best(machine, workload, nest_index, *way, context) for way in _wanted_ways(machine, nest))
         found = [best for best in tried if best is not None]
+    if workload.dynamic and (nest.dead or nest.guard >= 0):
+        found = [replace(c, estimate=_expected(c.estimate)) for c in found]
     found.sort(key=lambda c: (c.stage.cores, c.estimate.total, c.stage.ways))
     front: list[Candidate] = []
     for candidate in found:
         if not front or candidate.estimate.total < front[-1].estimate.total:
             front.append(candidate)
     return tuple(front)
+
+
+def _expected(estimate: Estimate) -> Estimate:
+    """An estimate for the share of tiles that is expected to be switched on."""
+    total, first = (ceil(ASSUMED_DENSITY * cycles) for cycles in (estimate.total, estimate.first))
+    return replace(estimate, total=total, first=first)
 
 
 def smallest_l1(machine: Machine, workload: Workload, nest_index: int, context: Context) -> int:
@@ -261,18 +273,24 @@ def _level(nest: Nest, number: int, nest_loops: tuple[Loop, ...]) -> int:
 
 def _sharing(nest: Nest, stage: Stage, corners: Mapping[int, tuple[Loop, ...]], access: Access, level: int) -> Sharing:
     """The largest group of cores with the same pages that also load them equally often."""
-    rank = len(nest.out_dims)
-    free = [way == 1 or access.strides[axis] == 0 for axis, way in enumerate(stage.ways)]
-    if all(free) and stage.cores > 1:
-        down = across = True
-    else:
-        regular = stage.grid[1] == stage.ways[-1]
-        down = regular and all(free[: rank - 1]) and stage.grid[0] > 1
-        across = regular and free[rank - 1] and stage.grid[1] > 1
-    if not (down or across):
-        return Sharing.NONE
-    sharing = Sharing.ALL if down and across else Sharing.COLUMN if down else Sharing.ROW
-    return sharing if _in_step(stage, corners, access, level, sharing) else Sharing.NONE
+    sharing = next(_common(stage, access), Sharing.NONE)
+    return sharing if sharing is Sharing.NONE or _in_step(stage, corners, access, level, sharing) else Sharing.NONE
+
+
+def _common(stage: Stage, access: Access) -> Iterator[Sharing]:
+    """The groups of cores that need the same pages of an operand, the largest first."""
+    if stage.cores == 1:
+        return
+    blocks = np.unravel_index(np.arange(stage.cores), stage.ways)
+    cut = [numbers for numbers, stride in zip(blocks, access.strides, strict=False) if stride]
+    needed = np.array([*cut, np.zeros(stage.cores)]).reshape(-1, *stage.grid)
+    rows, columns = stage.grid
+    if (needed == needed[:, :1, :1]).all():
+        yield Sharing.ALL
+    groups = [(rows, Sharing.COLUMN, needed[:, :1]), (columns, Sharing.ROW, needed[:, :, :1])]
+    for size, sharing, first in sorted(groups, key=lambda group: -group[0]):
+        if size > 1 and (needed == first).all():
+            yield sharing
 
 
 def _in_step(

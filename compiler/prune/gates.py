@@ -76,22 +76,21 @@ class _Guarding:
         """Guard what nest `index` does not need where its operand `gate` is zero."""
         nest = self.workload.nests[index]
         unneeded = idle(nest, gate)
-        guarded = {number for number in sorted(unneeded) if self.enter(index, number, nest.operands[gate])}
-        if isinstance(nest.body, ContractBody) and {0, 1} <= unneeded and not guarded & {0, 1}:
+        for number in sorted(unneeded):
+            self.enter(index, number, nest.operands[gate])
+        if isinstance(nest.body, ContractBody) and {0, 1} <= unneeded:
             self.nests[index] = replace(self.nests[index], guard=gate)
 
-    def enter(self, index: int, number: int, gate: Access) -> bool:
-        """Guard the nest that makes operand `number` of nest `index`; False if that is not possible or not worth it."""
+    def enter(self, index: int, number: int, gate: Access) -> None:
+        """Guard the nest that makes operand `number` of nest `index`, if that is possible and worth it."""
         producer = self.only_for(index, number)
         if producer < 0 or producer in self.ancestors(self.workload.storages[gate.storage].producer):
-            return False
+            return
         mapped = self.mapped(index, number, gate)
         region = self.region(producer, mapped) if mapped is not None else {}
-        if not any(isinstance(self.nests[member].body, ContractBody) for member in region):
-            return False
-        for member, own in region.items():
-            self.close(member, own)
-        return True
+        if any(isinstance(self.nests[member].body, ContractBody) for member in region):
+            for member, own in region.items():
+                self.close(member, own)
 
     def only_for(self, index: int, number: int) -> int:
         """The nest that makes operand `number` of nest `index`, if nobody else wants its result; else -1."""
@@ -120,8 +119,10 @@ class _Guarding:
         return _Guard(gate.storage, gate.offset, tuple(strides))
 
     def region(self, producer: int, own: _Guard) -> Mapping[int, _Guard | None]:
-        """The nests that serve the guarded result of `producer` alone, with the guard of those that nothing dead
-        reaches."""
+        """The nests that serve the guarded result of `producer` alone, with their guards.
+
+        What dead pages reach needs none, but a contraction has one all the same: its partial sums in L1 do not die.
+        """
         nest = self.nests[producer]
         if not isinstance(nest.body, ContractBody | MapBody | ReduceBody):
             return {}
@@ -134,7 +135,7 @@ class _Guarding:
             inner = self.region(feeder, mapped) if mapped is not None else {}
             found.update(inner)
             reached = reached or (bool(inner) and number < nest.looped_operands)
-        found[producer] = None if reached else own
+        found[producer] = None if reached and not isinstance(nest.body, ContractBody) else own
         return found
 
     def close(self, member: int, own: _Guard | None) -> None:

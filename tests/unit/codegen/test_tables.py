@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compiler.codegen.code import affine
+from compiler.codegen.code import GUARD_VARIABLE, affine
 from compiler.codegen.tables import Numbers, TableCode
 from compiler.diagnostics import InternalError
 from compiler.program.image import Code
@@ -170,18 +170,18 @@ def test_equal_numbers_share_a_variable() -> None:
 
 def test_variables_are_free_again_behind_their_loop() -> None:
     code = TableCode(0)
-    for turn in range(VARIABLES + 1):
+    for turn in range(GUARD_VARIABLE + 1):
         with code.turns(np.array([3])):
             code.emit(Await(0, code.number(np.array([0, 100, turn])).plus(0)))
     fetches = [i for i in code.build().instructions if isinstance(i, Fetch)]
-    assert len(fetches) == VARIABLES + 1
+    assert len(fetches) == GUARD_VARIABLE + 1
     assert {fetch.variable for fetch in fetches} == {0}
 
 
 def test_more_variables_than_there_are_is_our_bug() -> None:
     code = TableCode(0)
     with code.turns(np.array([3])):
-        for turn in range(VARIABLES):
+        for turn in range(GUARD_VARIABLE):
             code.number(np.array([0, 100, turn]))
         with pytest.raises(InternalError, match="variables"):
-            code.number(np.array([0, 100, VARIABLES]))
+            code.number(np.array([0, 100, GUARD_VARIABLE]))
