@@ -91,7 +91,7 @@ def _tensor(number: int, tensor: Tensor) -> Iterator[str]:
     shape = ", ".join(str(extent) for extent in tensor.shape)
     yield (
         f"tensor t{number} {quoted(tensor.name)} {tensor.dtype.value}[{shape}] {tensor.role.value} {_place(tensor)}"
-        f"{_live(tensor)}{' finite' if tensor.finite else ''}"
+        f"{_live(tensor)}{' finite' if tensor.finite else ''}{' flagged' if tensor.flagged else ''}"
     )
     for start in range(0, len(tensor.data), BYTES_PER_LINE):
         yield f"| {tensor.data[start : start + BYTES_PER_LINE].hex()}"

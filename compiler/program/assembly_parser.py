@@ -52,7 +52,7 @@ _LINES: Mapping[str, str] = {
     "tensor": (
         rf"tensor t{_INT} {_TEXT} {_TYPE}{_LIST} ({'|'.join(role.value for role in Role)}) "
         rf"(?:dram {_HEX}|shard epoch {_INT} ways {_LIST} owners {_LIST} cb {_INT} ready {_INT}(?: pages {_LISTS})?)"
-        rf"(?: live {_LIST}:([0-9a-f]*))?( finite)?"
+        rf"(?: live {_LIST}:([0-9a-f]*))?( finite)?( flagged)?"
     ),
     "map": (rf"map map{_INT} shape {_LIST} digits {_LIST} base {_LIST} steps {_LISTS} extents {_LIST}"),
     "kernel": rf"kernel kernel{_INT}\(([\w ,]*)\)",
@@ -267,7 +267,7 @@ def _origin(found: tuple[Any, ...]) -> Origin:
 
 
 def _tensor(found: tuple[Any, ...]) -> Tensor:
-    name, dtype, shape, role, base, epoch, ways, owners, cb, ready, pages, dims, bits, finite = found
+    name, dtype, shape, role, base, epoch, ways, owners, cb, ready, pages, dims, bits, finite, flagged = found
     place: DramPlace | ShardPlace
     if base is not None:
         place = DramPlace(int(base, 16))
@@ -281,6 +281,7 @@ def _tensor(found: tuple[Any, ...]) -> Tensor:
         place,
         live=None if dims is None else TileMask(_ints(dims), _bits(bits)),
         finite=bool(finite),
+        flagged=bool(flagged),
     )
 
 

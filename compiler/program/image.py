@@ -65,6 +65,10 @@ class Tensor:
     Pages outside `live` (None: there are none) are zero, by proof or by promise: nobody stores, writes or moves them,
     and who reads one gets zeros. The host checks them in what it is fed, and sees zeros there in outputs. With
     `finite` every element is promised to be finite: the host checks what it is fed.
+
+    A `flagged` tensor, a temporary in DRAM, keeps the flags of its pages: page `p` has a word of `FLAG_WORD` bytes on
+    its own channel, behind all pages of the tensor there (`pages.flag_words`). The bytes of a page whose word says
+    dead, or zero without a -0, are not stored.
     """
 
     name: str
@@ -75,6 +79,7 @@ class Tensor:
     data: bytes = b""
     live: TileMask | None = None
     finite: bool = False
+    flagged: bool = False
 
 
 @dataclass(frozen=True, slots=True)

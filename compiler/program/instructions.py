@@ -14,9 +14,9 @@ cores (or of this one) through the NoC; `SemWait` blocks until the counter is at
 one thread of a core waits for a given semaphore. `Await` blocks, without subtracting, until the owner of a page
 of an L1 tensor has announced it (see `ShardPlace.ready`).
 
-NoC. `Read`, `Gather`, `Take`, `Write`, `Multicast` and `SemInc` are asynchronous; `Barrier` blocks until all that this
-thread issued has completed: bytes of reads in this core's L1, writes and multicasts and increments acknowledged. Two
-packets of one thread on the same NoC to the same core arrive in the order of issue.
+NoC. `Read`, `Sense`, `Gather`, `Take`, `Write`, `Multicast` and `SemInc` are asynchronous; `Barrier` blocks until all
+that this thread issued has completed: bytes of reads in this core's L1, writes and multicasts and increments
+acknowledged. Two packets of one thread on the same NoC to the same core arrive in the order of issue.
 
 Variables and tables. A thread has `VARIABLES` integer variables, 0 at the start of an epoch, and tables of integers
 that are part of its program (`Code.tables`). `Fetch` sets a variable to the next value of a table: this is how a
@@ -24,9 +24,14 @@ program walks over an irregular set of pages without an instruction for each. Ta
 
 Flags. Every page in a cb carries flags: `zero` (every element is +0 or -0), `finite` (no element is NaN or infinite)
 and `dead` (nobody will look at it; it reads as zero). `Pack` sees every element it writes and sets them; pages that
-come from DRAM carry none, pages that a tensor does not store are flagged zero and finite. Flags travel with pages
-between cores. A page that is dead, or zero without a -0 (which a division tells from +0), travels as one header flit.
-The counts of pages never depend on flags. An image none of whose instructions looks at a flag keeps none.
+come from DRAM carry none unless they were sensed, pages that a tensor does not store are flagged zero and finite. Flags
+travel with pages between cores. A page that is dead, or zero without a -0 (which a division tells from +0), travels as
+one header flit. The counts of pages never depend on flags. An image none of whose instructions looks at a flag keeps
+none.
+
+Flags in DRAM. A flagged tensor (`Tensor.flagged`) keeps a word of flags per page beside its pages. `Write` writes it;
+of a page that could travel as a header it writes nothing else. `Sense` reads it, and lets the next `Read` to the same
+page of the cb leave out what would be zeros. Who has not sensed reads in full, and faults where there is nothing.
 
 Registers are flagged zero or dead too. A dead register reads as zero; packing it costs `flag_check` and makes the page
 dead, or, with `accumulate`, leaves the page as it is.
@@ -65,6 +70,10 @@ class Affine:
 ZERO = Affine()
 
 VARIABLES = 16
+
+FLAG_WORD = 32
+"""Bytes that the flags of a page take in DRAM: what a NoC moves at least, and the alignment of DRAM addresses that it
+reads from (tenstorrent/tt-metal: tt_metal/hw/inc/wormhole/noc/noc_parameters.h)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +145,9 @@ class Read:
     Reading a page that this core owns goes through its own NIU. So does a page that the tensor does not store
     (`Tensor.live`): it arrives as zeros from this core's own L1. With a `guard`, the number of a variable, nothing is
     read while that variable is 0, and the page is flagged dead.
+
+    If the page of the cb was sensed (see `Sense`), a look at its flags costs `flag_check`; where they say dead, or zero
+    without a -0, nothing is read, and the page holds zeros. It keeps the flags that were sensed.
     """
 
     cb: int
@@ -144,6 +156,23 @@ class Read:
     page: Affine
     noc: int
     guard: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Sense:
+    """Read the flags of page `page` of a flagged tensor (`Tensor.flagged`) to page `offset` of `cb`, reserved as for
+    `Read`.
+
+    One packet of `FLAG_WORD` bytes. They hold for one `Read`, of the same page of the tensor, once a `Barrier` has seen
+    them arrive, and until the page of the cb is pushed. Of a page that the tensor does not store, the flags are those
+    that a `Read` would give. The page was written, in this call.
+    """
+
+    cb: int
+    offset: Affine
+    tensor: int
+    page: Affine
+    noc: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +218,11 @@ class Take:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """Write page `offset` of `cb` (from the read pointer) to page `page` of `tensor`, which lives in DRAM."""
+    """Write page `offset` of `cb` (from the read pointer) to page `page` of `tensor`, which lives in DRAM.
+
+    If the tensor is flagged, a look at the flags of the page costs `flag_check`, and they are written as a packet of
+    `FLAG_WORD` bytes behind the page; where they say dead, or zero without a -0, instead of the page.
+    """
 
     cb: int
     offset: Affine
@@ -412,6 +445,7 @@ Instruction: TypeAlias = (
     | Wait
     | Pop
     | Read
+    | Sense
     | Gather
     | Take
     | Write

@@ -13,10 +13,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.numerics import TILE, TileGrid
+from compiler.numerics import TILE, DType, TileGrid
+from compiler.numerics.layout import page_bytes
 from compiler.program.control import OutOfValuesError, Visit, run_code
 from compiler.program.image import Code, IndexMap, ShardPlace, Tensor
 from compiler.program.instructions import (
+    FLAG_WORD,
     VARIABLES,
     Affine,
     Amount,
@@ -32,12 +34,16 @@ from compiler.program.instructions import (
     Probe,
     Read,
     Reduce,
+    Sense,
     Take,
     Variable,
     Write,
 )
+from compiler.target import Machine
 
 Pages = NDArray[np.int64]
+
+_MOVES = Read | Sense | Write | Gather | Take
 
 _NOTHING: Pages = np.zeros(1, np.int64)
 """What is added where there is no variable."""
@@ -65,7 +71,7 @@ def scopes(code: Code) -> Iterator[tuple[int, Instruction, Scope]]:
     are tables, with the values that are really taken."""
     counts: list[int] = []
     values = variable_values(code)
-    moves = [index for index, at in enumerate(code.instructions) if isinstance(at, Read | Write | Gather | Take)]
+    moves = [index for index, at in enumerate(code.instructions) if isinstance(at, _MOVES)]
     taken = values_taken(code, moves) if code.tables else {}
     for index, instruction in enumerate(code.instructions):
         scope = Scope(tuple(counts), values[index], taken.get(index, {}))
@@ -261,6 +267,24 @@ def _dealt(tensor: Tensor, place: ShardPlace) -> Pages:
         homes[0, list(pages)] = owner
         homes[1, list(pages)] = np.arange(len(pages))
     return homes
+
+
+def channel_bytes(machine: Machine, dtype: DType, pages: int, flagged: bool) -> int:
+    """Bytes that a tensor of `pages` pages takes of each DRAM channel: rows of pages, behind them one word of flags per
+    page if it is flagged."""
+    rows = -(-pages // len(machine.dram.channels))
+    return rows * (page_bytes(dtype) + (flag_stride(machine) if flagged else 0))
+
+
+def flag_words(machine: Machine, dtype: DType, pages: int) -> int:
+    """Where, from the base of a flagged tensor of `pages` pages, the words of flags begin on each channel; that of page
+    `p` is number `p // channels` of its channel, `flag_stride` bytes apart."""
+    return channel_bytes(machine, dtype, pages, False)
+
+
+def flag_stride(machine: Machine) -> int:
+    """Bytes from one word of flags to the next: each is read on its own."""
+    return -(-FLAG_WORD // machine.dram_alignment) * machine.dram_alignment
 
 
 def stored_pages(tensor: Tensor, pages: Pages) -> Pages:

@@ -28,7 +28,7 @@ from compiler.diagnostics import Diagnostic, DiagnosticError
 from compiler.program.image import Image
 from compiler.target import Machine, machine_text, parse_machine
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 _MAGIC = b"meshc\x00im"
 _PREFIX = struct.Struct("<8sI8sQ")

@@ -44,6 +44,7 @@ from compiler.program.instructions import (
     Reserve,
     SemInc,
     SemWait,
+    Sense,
     Take,
     Variable,
     Wait,
@@ -58,6 +59,7 @@ TEMPLATES: Mapping[type[Instruction], str] = {
     Wait: "wait cb{cb} {pages}",
     Pop: "pop cb{cb} {pages}",
     Read: "read cb{cb}[{offset}], t{tensor}[{page}], noc{noc}{guard: guard v}",
+    Sense: "sense cb{cb}[{offset}], t{tensor}[{page}], noc{noc}",
     Gather: "gather cb{cb}[{offset}], t{tensor} by map{index_map}[{page}], noc{noc}",
     Take: (
         "take cb{cb}[{offset}], t{tensor}[{page}; {step}] of {extent}, cb{indices}[{where}]{across:^T}, "
