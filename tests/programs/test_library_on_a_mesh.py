@@ -56,10 +56,31 @@ program p(x: input f32[9, 5], y: input f32[9, 5]) -> (f32[5], f32[9, 5], f32[9, 
     "a loop with a limit": """
 program p(a: input f32[16], steps: input i32) -> f32[16] {
     x = a * 0.0 + 4.0
-    for i in 0:6 {
-        x = where(steps + 3 > i, 0.5 * (x + abs(a) / x), x)
+    while steps + 3 > 0 limit 6 {
+        x = 0.5 * (x + abs(a) / x)
+        steps = steps - 1
     }
     return x
+}""",
+    "rows that stop": """
+program p(x: input f32[70, 40], w: weight f32[40, 40], n: input i32) -> (f32[70, 40], i32[70]) {
+    turns = iota(70) * 0
+    for i in 0:3 while max(abs(x), axis=1) < 8.0 * f32(n + 2) {
+        x = x + relu(x @ w) @ w.T
+        turns = turns + i + 1
+    }
+    return x, turns
+}""",
+    "changes": """
+program p(x: input f32[6, 40], now: input i32, cache: state f32[3, 9, 40]) -> (f32[40], f32[6, 40]) {
+    cache[h, now, ...] = f32(h) + x[now]
+    cache[0, 2:8] = x
+    x[now + 1, 3:] = 7.0
+    return cache[1, now], x
+}""",
+    "lengths": """
+program p(x: input f32[3, 40, 8], n: input i32[3]) -> (f32[3, 40, 8], f32[3, 8]) {
+    return attention_within(x, x, x, 9 * n), mean_within(x, n)
 }""",
     "experts": """
 program p(x: input f32[7, 8], g: weight f32[8, 6], v: weight f32[6, 8, 4], w: weight f32[6, 4, 8]) -> f32[7, 8] {

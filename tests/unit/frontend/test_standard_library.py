@@ -33,7 +33,9 @@ SHAPES |= {"gate": (4, 6), "w1": (6, 4, 7), "w2": (6, 7, 4)}
 VALUES = {name: 2 * RNG.standard_normal(shape) for name, shape in SHAPES.items()}
 VALUES |= {"i3": np.array([4, 1, 4]), "i22": np.array([[3, 0], [9, -1]]), "pos": np.array([7, 0, 3, 100])}
 VALUES |= {name: VALUES[name] / 4 for name in ("wl", "ul", "wg", "ug", "w1", "w2", "gate")}
-INTEGERS = ("i3", "i22", "pos")
+VALUES |= {"l2": np.array([3, 9]), "l3": np.array([-1, 2, 4])}
+SHAPES |= {"l2": (2,), "l3": (3,)}
+INTEGERS = ("i3", "i22", "pos", "l2", "l3")
 
 
 def softmax(x: Double, axis: int = -1) -> Double:
@@ -89,6 +91,10 @@ def gru(t: Double, s: Double, wg: Double, ug: Double, bg: Double, cg: Double) ->
     return np.asarray((1 - z) * np.tanh(xn + sigmoid(xr + hr) * hn) + z * s)
 
 
+def there(x: Double, length: Double) -> Double:
+    return np.asarray(x * (np.arange(x.shape[1]) < length[:, None])[..., None])
+
+
 def experts(t: Double, gate: Double, w1: Double, w2: Double) -> Double:
     out = np.zeros_like(t)
     for row, token in enumerate(t):
@@ -128,6 +134,11 @@ CASES: dict[str, Callable[..., object]] = {
     "one_hot(i22, 5)": lambda i22: i22[..., None] == np.arange(5),
     "embedding(i3, w)": lambda w, i3: w[i3.astype(int)],
     "scatter_add(i3, s, rows=6)": lambda s, i3: np.stack([s[i3 == row].sum(0) for row in range(6)]),
+    "first(i22, 5)": lambda i22: i22[..., None] > np.arange(5),
+    "within(x, l3)": lambda x, l3: there(x, l3),
+    "within(w, i3[0])": lambda w, i3: w * (np.arange(6) < i3[0])[:, None],
+    "mean_within(x, l3)": lambda x, l3: there(x, l3).sum(1) / np.clip(l3, 1, 4)[:, None],
+    "attention_within(q, k, v, l2)": lambda q, k, v, l2: attention(q, k, v, np.arange(7) < l2[:, None, None]),
     "tril(x)": lambda x: np.tril(x),
     "triu(x, diagonal=1)": lambda x: np.triu(x, 1),
     "rank(x)": lambda x: np.argsort(np.argsort(-x, -1, kind="stable"), -1),
@@ -231,6 +242,22 @@ def test_what_a_mask_covers_does_not_matter(strange: float) -> None:
         found = run("masked_softmax(x, x > 0.5 and x < 2.0)", "f32", "f32[3, 4, 6]", {"x": values})
         np.testing.assert_allclose(found.astype(np.float64), masked_softmax(x.astype(np.float64)), rtol=1e-6)
     assert not found[0].any()
+
+
+@pytest.mark.parametrize("strange", [np.nan, np.inf, -np.inf])
+def test_what_lies_past_the_length_does_not_matter(strange: float) -> None:
+    """Of both sequences nothing, something and all; what none of the keys answers is 0."""
+    for length in ([0, 2], [7, 5], [-3, 8]):
+        past = np.arange(7) >= np.array(length)[:, None]
+        values = {name: VALUES[name].astype(np.float32) for name in ("q", "k", "v")}
+        odd = {name: np.where(past[..., None], strange, values[name]).astype(np.float32) for name in ("k", "v")}
+        l2 = {"l2": np.array(length, np.int32)}
+        clean = run("attention_within(q, k, v, l2)", "f32", "f32[2, 4, 3]", {**values, **l2})
+        found = run("attention_within(q, k, v, l2)", "f32", "f32[2, 4, 3]", {**values, **odd, **l2})
+        np.testing.assert_array_equal(found, clean)
+        assert found[0].any() == (length[0] > 0)
+        mean = run("mean_within(v, l2)", "f32", "f32[2, 3]", {"v": odd["v"], **l2})
+        assert np.isfinite(mean.astype(np.float64)).all()
 
 
 @pytest.mark.parametrize("call", ["softmax(x)", "sigmoid(x)", "softplus(x)", "silu(x)", "log_softmax(x)"])
