@@ -46,6 +46,19 @@ def slice(op: Operation, new: Rewriter) -> int | None:
     return None
 
 
+def numbers_of_rows(op: Operation, new: Rewriter) -> int | None:
+    """Let a take read the numbers of rows in the order in which they lie, in a row or in a column."""
+    source, numbers = op.inputs
+    between = new.ops[numbers]
+    if not isinstance(between.kind, Reshape):
+        return None
+    (origin,) = between.inputs
+    *lead, rows, columns = between.type.shape
+    return (
+        new.emit(op.kind, (source, origin), op.type, op.span) if new.shape(origin) == (*lead, columns, rows) else None
+    )
+
+
 def absorb_transpose(op: Operation, new: Rewriter) -> int | None:
     """Let a contraction read a transposed operand in the order in which it lies, where its letters allow that."""
     assert isinstance(op.kind, Contract)

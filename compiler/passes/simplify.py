@@ -12,6 +12,7 @@ from compiler.ir import (
     Reduce,
     Reshape,
     Slice,
+    Take,
     TensorGraph,
     Transpose,
     Window,
@@ -19,7 +20,7 @@ from compiler.ir import (
 from compiler.ir.rules import accumulator, broadcast
 from compiler.numerics import DType, Expr
 from compiler.numerics.evaluate import constant
-from compiler.passes.movement import absorb_cast, absorb_transpose, reshape, slice, transpose
+from compiler.passes.movement import absorb_cast, absorb_transpose, numbers_of_rows, reshape, slice, transpose
 from compiler.passes.reshapes import hoist_reshape, sink_reshape
 from compiler.passes.rewrite import Rewriter, Rule, rewrite
 from compiler.passes.scalars import ACCUMULATOR, Applied, compose, splat_expr
@@ -36,7 +37,8 @@ class Simplify:
     - a contraction reads a transposed operand in the order in which it lies, and operands that were only cast,
       without a loss, as they are, where the products stay the same;
     - windows take in reshapes and transposes around them, and windows before them (see `windows`);
-    - reshapes that add or drop unit axes make way for maps (see `reshapes`).
+    - reshapes that add or drop unit axes make way for maps (see `reshapes`);
+    - the numbers of rows that are taken are read in the order in which they lie.
 
     Before::
 
@@ -78,6 +80,8 @@ def _simplify(op: Operation, new: Rewriter) -> int | None:
             return slice(op, new)
         case Window():
             return window(op, new)
+        case Take():
+            return numbers_of_rows(op, new)
     return None
 
 

@@ -126,6 +126,8 @@ class _Author:
             moves += [self.transpose, self.slice, self.iota, self.window]
         if type.shape and type.dtype is not DType.BOOL:
             moves += [self.reduce, self.reduce]
+        if len(type.shape) >= 2:
+            moves += [self.take]
         if len(type.shape) >= 2 and type.dtype is not DType.BOOL:
             moves += [self.contract, self.contract]
         return moves
@@ -214,6 +216,16 @@ class _Author:
         base = [self.draw(st.integers(-2, extent)) for extent in self.builder.type(x).shape]
         steps = [[self.pick((0, 1, -1, 2)) for _ in shape] for _ in range(rank)]
         return self.builder.window(x, shape, base, steps)
+
+    def take(self, x: int) -> int:
+        """Rows by numbers in a row or a column, some of them of no row, for some or all of the matrices."""
+        *lead, _, columns = self.builder.type(x).shape
+        rows = self.pick([extent for extent in EXTENTS if extent * columns * int(np.prod(lead)) <= MAX_ELEMENTS])
+        repeats = tuple(self.pick((extent, 1, 2)[: 3 if extent == 1 else 2]) for extent in lead)
+        numbers = (*repeats, *self.pick(((rows, 1), (1, rows))))
+        known = [v for v in self.values if self.builder.type(v) == TensorType(numbers, DType.I32)]
+        index = self.pick(known) if known else self.leaf(TensorType(numbers, DType.I32))
+        return self.builder.take(x, index, rows)
 
     def outputs(self) -> None:
         """The last value, perhaps some others, and new values of some states."""
