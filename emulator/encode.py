@@ -125,7 +125,8 @@ class Encoder:
         return (c.OP_TAKE, 0, 0, 0, *target, i.step, i.extent, *numbers, i.rows, self.code.affine(i.row_tile))
 
     def multicast(self, i: ins.Multicast) -> Row:
-        return (c.OP_MULTICAST, 0, 0, 0, i.cb, self.code.affine(i.offset), i.pages, i.targets, i.noc)
+        pages, variable = _amount(i.pages)
+        return (c.OP_MULTICAST, 0, 0, 0, i.cb, self.code.affine(i.offset), pages, i.targets, i.noc, variable)
 
     def barrier(self, _: ins.Barrier) -> Row:
         return (c.OP_BARRIER, 0, 0, 0)

@@ -362,5 +362,19 @@ def most_packets(machine: Machine, epoch: im.Epoch, code: Code) -> int:
     limit = machine.noc.flit_bytes * machine.noc.max_packet_flits
     largest = max((page_bytes(b.dtype) for p in epoch.programs for b in p.buffers), default=0)
     members = max((len(s.cores) for s in epoch.core_sets), default=0)
-    pages = max((i.pages for i in code.instructions if isinstance(i, ins.Multicast)), default=1)
+    threads = {id(thread): thread for p in epoch.programs for thread in (p.read, p.write)}
+    pages = max((_most_sent(thread) for thread in threads.values()), default=1)
     return 64 + (2 + 2 * pages + -(-pages * largest // limit)) * (members + 1)
+
+
+def _most_sent(thread: im.Code) -> int:
+    """Pages of the largest multicast of a thread, at least 1."""
+    most = 1
+    for instruction in thread.instructions:
+        if isinstance(instruction, ins.Multicast) and isinstance(instruction.pages, int):
+            most = max(most, instruction.pages)
+        elif isinstance(instruction, ins.Multicast) and isinstance(instruction.pages, ins.Variable):
+            number = instruction.pages.index
+            fetched = (i.table for i in thread.instructions if isinstance(i, ins.Fetch) and i.variable == number)
+            most = max((most, *(value for table in fetched for value in thread.tables[table])))
+    return most

@@ -9,15 +9,12 @@ from compiler.codegen.frame import Frame, Names
 from compiler.codegen.plan import StagePlan
 from compiler.codegen.tables import Numbers
 from compiler.numerics import TileGrid
-from compiler.partition.live import has_steps, looped
+from compiler.partition.live import has_steps
 from compiler.partition.nest import Workload
-from compiler.partition.ragged import Loads, loads, work
+from compiler.partition.ragged import Loads, in_pieces, loads, piece_blocks, work
 from compiler.partition.stages import OperandPlan
 from compiler.program.instructions import Thread
 from compiler.target import Machine
-
-PIECE_PAGES = 64
-"""Most pages of one piece of a large load: enough to hide the latency of DRAM, few enough to start early."""
 
 
 class Level(IntEnum):
@@ -78,12 +75,16 @@ class RaggedFrame(Frame):
     def in_pieces(self, number: int) -> bool:
         """Whether operand `number` is handed over piece by piece, for the blocks that need its first pages to begin
         with."""
-        few_loads = self.stage.operands[number].level < Level.BLOCK
-        return few_loads and looped(self.nest, number) and bool(self.pages_loaded(number).max(initial=0) > PIECE_PAGES)
+        return bool(in_pieces(self.workload, self.stage, number, self.stage.operands[number])[self.core])
 
-    def piece(self, number: int) -> int:
-        """Operand blocks of one piece of operand `number`."""
-        return max(1, PIECE_PAGES // prod(self.extents(number)))
+    def pieces(self, number: int) -> tuple[Numbers, Numbers]:
+        """How many pieces each load of operand `number` has, and the operand blocks of all pieces, in order."""
+        counts, most = self.loads[number].counts, piece_blocks(self.extents(number))
+        pieces = -(-counts // most)
+        last = np.cumsum(pieces)[counts > 0] - 1
+        blocks = np.full(int(pieces.sum()), most)
+        blocks[last] = (counts - most * (pieces - 1))[counts > 0]
+        return pieces, blocks
 
     def pages_needed(self, number: int) -> Numbers:
         """Pages of operand `number` that each block waits for, 0 where blocks before it waited for as many."""

@@ -1,7 +1,7 @@
 """The read and the write thread of a core of a ragged stage.
 
 The loads of a thread at one level are made together: all of them are issued before the first is waited for. Large ones
-are made apart, in pieces.
+are made apart, in pieces, and the next piece, be it of the next load, is read while one is handed over.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from compiler.codegen.code import Step, affine
 from compiler.codegen.move import await_grants, grant
 from compiler.codegen.plan import Share
 from compiler.codegen.ragged import Level, RaggedFrame
-from compiler.codegen.tables import Numbers, TableCode
+from compiler.codegen.tables import Number, Numbers, TableCode
 from compiler.numerics import TileGrid
 from compiler.program.image import Code
 from compiler.program.instructions import (
@@ -60,6 +60,10 @@ def _walk(frame: RaggedFrame, code: TableCode, thread: Thread, levels: Sequence[
     level, *deeper = levels
     numbers = [number for number, plan in frame.held(thread).items() if plan.level == level]
     whole = [number for number in numbers if not frame.in_pieces(number)]
+    if level is Level.CORE:
+        for number in frame.held(thread):
+            if frame.in_pieces(number):
+                _read_first_piece(frame, code, number)
     if whole:
         _load(frame, code, whole)
     for number in numbers:
@@ -79,7 +83,7 @@ def _load(frame: RaggedFrame, code: TableCode, numbers: Sequence[int]) -> None:
     for number in numbers:
         _make_room(frame, code, number)
         if _reads(frame, number):
-            _read(frame, code, number, frame.loads[number].counts, frame.loads[number].pages)
+            _read(frame, code, number, frame.loads[number].counts, frame.loads[number].pages, Number(0))
     if any(_reads(frame, number) for number in numbers):
         code.emit(Barrier())
     for number in numbers:
@@ -92,25 +96,34 @@ def _load(frame: RaggedFrame, code: TableCode, numbers: Sequence[int]) -> None:
 
 def _load_in_pieces(frame: RaggedFrame, code: TableCode, number: int) -> None:
     """Load an operand piece by piece: the next one is read while one is on its way to those that share it."""
-    loads, share = frame.loads[number], frame.plan.shares[number]
-    most = frame.piece(number)
+    pieces, blocks = frame.pieces(number)
     _make_room(frame, code, number)
+    share = frame.plan.shares[number]
     if share is not None and frame.leads(share):
         await_grants(frame, code, share)
-    full, rest = loads.counts // most, loads.counts % most
-    in_load = np.arange(len(loads.pages)) - np.repeat(np.cumsum(loads.counts) - loads.counts, loads.counts)
-    in_full = in_load < np.repeat(full * most, loads.counts)
-    for turns, sizes, pages in (
-        (full, np.full(int(full.sum()), most), loads.pages[in_full]),
-        (np.sign(rest), rest[rest > 0], loads.pages[~in_full]),
-    ):
-        if turns.any():
-            with code.turns(turns):
-                if _reads(frame, number):
-                    _read(frame, code, number, sizes, pages)
-                    code.emit(Barrier())
-                _hand_over(frame, code, number, sizes)
-    _settle(frame, code, number)
+    if pieces.any():
+        with code.turns(pieces):
+            if _reads(frame, number):
+                code.emit(Barrier())
+                pages = frame.loads[number].pages[blocks[0] :]
+                place = code.number(blocks * prod(frame.extents(number)))
+                _read(frame, code, number, np.append(blocks[1:], 0), pages, place)
+            _hand_over(frame, code, number, blocks)
+
+
+def _read_first_piece(frame: RaggedFrame, code: TableCode, number: int) -> None:
+    """Issue the reads of the first piece of an operand, ahead of its first load."""
+    first = frame.pieces(number)[1][:1]
+    if first.any() and _reads(frame, number):
+        code.emit(Reserve(number, int(first[0]) * prod(frame.extents(number))))
+        _read(frame, code, number, first, frame.loads[number].pages[: first[0]], Number(0))
+
+
+def _pages_ahead(frame: RaggedFrame, number: int) -> Numbers:
+    """Pages of operand `number` that this core reads ahead of each load's end: the first piece that is left."""
+    pieces, blocks = frame.pieces(number)
+    ahead: Numbers = np.append(blocks, 0)[np.cumsum(pieces)] * prod(frame.extents(number))
+    return ahead
 
 
 def _reads(frame: RaggedFrame, number: int) -> bool:
@@ -120,8 +133,11 @@ def _reads(frame: RaggedFrame, number: int) -> bool:
 
 
 def _make_room(frame: RaggedFrame, code: TableCode, number: int) -> None:
-    """Reserve room for one load of an operand, and tell its leader."""
-    pages = code.amount(frame.pages_loaded(number))
+    """Reserve room for one load of an operand and for what is read ahead, and tell its leader."""
+    loaded = frame.pages_loaded(number)
+    if frame.in_pieces(number) and _reads(frame, number):
+        loaded = loaded + _pages_ahead(frame, number)
+    pages = code.amount(loaded)
     if pages:
         code.emit(Reserve(number, pages))
     share = frame.plan.shares[number]
@@ -129,8 +145,9 @@ def _make_room(frame: RaggedFrame, code: TableCode, number: int) -> None:
         grant(frame, code, share)
 
 
-def _read(frame: RaggedFrame, code: TableCode, number: int, counts: Numbers, pages: Numbers) -> None:
-    """Issue the reads of `counts` operand blocks, from the write pointer on, whose first pages are `pages`."""
+def _read(frame: RaggedFrame, code: TableCode, number: int, counts: Numbers, pages: Numbers, place: Number) -> None:
+    """Issue the reads of `counts` operand blocks, whose first pages are `pages`, from page `place` after the write
+    pointer on."""
     if not counts.any():
         return
     access, extents = frame.nest.operands[number], frame.extents(number)
@@ -145,7 +162,7 @@ def _read(frame: RaggedFrame, code: TableCode, number: int, counts: Numbers, pag
         if frame.stage.operands[number].from_l1:
             code.emit(Await(tensor, page))
         places = [(strides[axis], counter) for axis, _, counter in inner]
-        code.emit(Read(number, affine(0, [(prod(extents), block), *places]), tensor, page, noc))
+        code.emit(Read(number, place.plus(0, [(prod(extents), block), *places]), tensor, page, noc))
 
 
 def _hand_over(frame: RaggedFrame, code: TableCode, number: int, counts: Numbers) -> None:
@@ -163,12 +180,9 @@ def _hand_over(frame: RaggedFrame, code: TableCode, number: int, counts: Numbers
 def _pass_on(frame: RaggedFrame, code: TableCode, number: int, share: Share, counts: Numbers) -> None:
     """Send operand blocks that were read to the other members, all of which have room."""
     target, noc = share.member_set[frame.core], frame.names.nocs[share.data_stream]
-    pages = prod(frame.extents(number))
-    if counts.any() and (counts == counts[0]).all():
-        code.emit(Multicast(number, ZERO, int(counts[0]) * pages, target, noc))
-    elif counts.any():
-        with code.turns(counts) as block:
-            code.emit(Multicast(number, affine(0, [(pages, block)]), pages, target, noc))
+    pages = code.amount(counts * prod(frame.extents(number)))
+    if pages:
+        code.emit(Multicast(number, ZERO, pages, target, noc))
     code.emit(SemInc(affine(share.arrived), target, 1, noc))
 
 

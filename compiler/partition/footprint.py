@@ -9,7 +9,7 @@ from compiler.numerics import DType
 from compiler.numerics.layout import page_bytes
 from compiler.partition.live import Numbers
 from compiler.partition.nest import ContractBody, GatherBody, Workload
-from compiler.partition.ragged import layout, load_totals, operand_extents
+from compiler.partition.ragged import layout, load_totals, operand_extents, read_ahead
 from compiler.partition.stages import (
     Stage,
     corner_cores,
@@ -70,17 +70,16 @@ def cb_sizes(machine: Machine, workload: Workload, stage: Stage, core: int) -> t
 
 
 def _ragged_cbs(machine: Machine, workload: Workload, stage: Stage) -> list[tuple[str, Numbers, DType]]:
-    """Name, capacity by core and type of the cbs of a ragged stage: each load of the largest size, the result kept
-    whole or two blocks of it."""
+    """Name, capacity by core and type of the cbs of a ragged stage: each load of the largest size, what is read
+    ahead; the result kept whole or two blocks of it."""
     nest = workload.nests[stage.nest]
     cbs = []
     if not isinstance(nest.body, GatherBody):
         for number, (access, plan) in enumerate(zip(nest.operands, stage.operands, strict=True)):
             storage = workload.storages[access.storage]
-            blocks = np.maximum(1, load_totals(workload, stage, number, plan).peak)
-            cbs.append(
-                (storage.name, plan.buffers * blocks * prod(operand_extents(nest, stage, number)), storage.dtype)
-            )
+            blocks = plan.buffers * np.maximum(1, load_totals(workload, stage, number, plan).peak)
+            blocks += read_ahead(workload, stage, number, plan)
+            cbs.append((storage.name, blocks * prod(operand_extents(nest, stage, number)), storage.dtype))
     out = workload.storages[nest.out]
     pages = _pages_made(workload, stage)
     if not keeps_result(machine, workload, stage):

@@ -15,6 +15,9 @@ The level of an operand (`OperandPlan.level`) says when it is loaded: 0 once per
 chunk. A load brings every operand block that its part of the work needs, each once, in order of first use. A load of a
 shared operand brings what any core of the group needs for the same part of its work, in the order of the cores.
 
+A large load of a panel or of all the work comes in pieces, of which the next is always read ahead, also that of the
+next load: its ring has room for one piece more.
+
 Everything here is derived for all cores of a stage at once and remembered for the stages asked about last.
 """
 
@@ -33,6 +36,9 @@ from compiler.partition.stages import OperandPlan, Sharing, Stage
 CHUNK = 8
 """Most steps of a chunk, or blocks of a panel without steps: enough to hide the latency of one load behind the work on
 another."""
+
+PIECE_PAGES = 32
+"""Most pages of one piece of a large load: enough to hide the latency of DRAM, few enough to start early."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +243,27 @@ def loads(workload: Workload, stage: Stage, number: int, core: int) -> Loads:
         extents=operand_extents(workload.nests[stage.nest], stage, number),
         places=found.places[places[0] : places[1]],
     )
+
+
+def piece_blocks(extents: Sequence[int]) -> int:
+    """Return the operand blocks of one piece of an operand whose blocks have these extents."""
+    return max(1, PIECE_PAGES // prod(extents))
+
+
+def in_pieces(workload: Workload, stage: Stage, number: int, plan: OperandPlan) -> Flags:
+    """Return whether each core hands operand `number` over piece by piece, for the blocks that need its first pages to
+    begin with, if `plan` is its plan."""
+    nest = workload.nests[stage.nest]
+    peak = load_totals(workload, stage, number, plan).peak * prod(operand_extents(nest, stage, number))
+    large: Flags = peak > PIECE_PAGES
+    return large & (plan.level < 2 and looped(nest, number))
+
+
+def read_ahead(workload: Workload, stage: Stage, number: int, plan: OperandPlan) -> Numbers:
+    """Return the operand blocks of operand `number` that each core has room for besides its loads."""
+    totals = load_totals(workload, stage, number, plan)
+    ahead = in_pieces(workload, stage, number, plan) & (totals.times > 1)
+    return ahead * piece_blocks(operand_extents(workload.nests[stage.nest], stage, number))
 
 
 @dataclass(frozen=True, slots=True)

@@ -267,7 +267,8 @@ class _Check:
     def move(self, at: Read | Gather | Take | Write | Multicast) -> Iterator[str]:
         yield from _noc(at.noc)
         if isinstance(at, Multicast):
-            yield from self.page_of(at.cb, at.offset, True, reach=(0, max(1, at.pages) - 1))
+            most = int(self.scope.amounts(at.pages)[-1])
+            yield from self.page_of(at.cb, at.offset, True, reach=(0, max(1, most) - 1))
             yield from self.multicast(at)
             return
         tensor = self.known_tensor(at.tensor)
@@ -321,8 +322,8 @@ class _Check:
 
     def multicast(self, at: Multicast) -> Iterator[str]:
         """Every target has a ring like this one at the same addresses."""
-        if at.pages < 1:
-            yield f"{at.pages} pages"
+        if 0 <= at.cb < len(self.program.buffers):
+            yield from self.amount("pages", at.pages, self.program.buffers[at.cb].capacity)
         if not 0 <= at.targets < len(self.epoch.core_sets):
             yield f"there is no core set {at.targets}"
             return

@@ -238,7 +238,7 @@ class Multicast:
 
     cb: int
     offset: Affine
-    pages: int
+    pages: Amount
     targets: int
     noc: int
 

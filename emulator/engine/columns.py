@@ -201,7 +201,7 @@ OP_WRITE: Final = 6
 OP_GATHER: Final = 7
 """cb, offset, tensor, page, noc, index map."""
 OP_MULTICAST: Final = 8
-"""cb, offset, pages, core set, noc."""
+"""cb, offset, pages, core set, noc, column of `threads` to add to the pages."""
 OP_BARRIER: Final = 9
 OP_SEM_INC: Final = 10
 """semaphore, core set, amount, noc."""

@@ -45,7 +45,10 @@ def multicast_flits(s: State, buffer: int, offset: int, pages: int) -> int:
 def multicast(s: State, now: int, thread: int, i: int) -> int:
     """See `Multicast`. The pages go as one range, or as several where the ring wraps or a header stands for a page."""
     code = s.code[i]
-    buffer, pages, targets, noc = s.first_buffer[thread // 3] + code[c.A], code[c.A + 2], code[c.A + 3], code[c.A + 4]
+    buffer, targets, noc = s.first_buffer[thread // 3] + code[c.A], code[c.A + 3], code[c.A + 4]
+    pages = code[c.A + 2] + s.threads[thread, code[c.A + 5]]
+    if pages <= 0:
+        return now
     offset = evaluate(s, code[c.A + 1], thread)
     if produced_page(s, thread, buffer, offset) < 0 or produced_page(s, thread, buffer, offset + pages - 1) < 0:
         return AGAIN

@@ -175,9 +175,9 @@ class _Thread:
                 self.core.symbols.written[key] = self.consumed(cb, self.value(offset, counters))
             case ins.Multicast(cb, offset, pages, targets):
                 ring = self.core.rings[cb]
-                first = self.value(offset, counters)
-                assert first + pages <= ring.reserved, "a multicast of pages that are not reserved"
-                places = {(ring.written + first + number) % len(ring.pages) for number in range(pages)}
+                first, count = self.value(offset, counters), self.amount(pages)
+                assert first + count <= ring.reserved, "a multicast of pages that are not reserved"
+                places = {(ring.written + first + number) % len(ring.pages) for number in range(count)}
                 for core in self.others(targets):
                     for place in places:
                         core.rings[cb].pages[place] = ring.pages[place]

@@ -31,7 +31,7 @@ from compiler.program.pages import owner_numbers, stored_pages
 from compiler.target import Coord
 from compiler.target.costs import flits, packets
 from runtime.view.routes import Ints, LinkTable, RouteTable, route_table
-from runtime.view.turns import Turns, repeated_values, with_turns
+from runtime.view.turns import Turns, multicasts, repeated_values, with_turns
 
 SIGNAL_BYTES = 4
 TILE_ELEMENTS = TILE * TILE
@@ -302,8 +302,9 @@ class _Counter:
             case Multicast():
                 buffer = program.buffers[at.cb]
                 stream = StreamName(origin, StreamKind.SHARE, thread, at.noc, -1, buffer.name)
-                size = at.pages * page_bytes(buffer.dtype)
-                self.to_set(self.tally(stream), core, at.noc, at.targets, size, turns.times)
+                for pages, times in multicasts(at, turns):
+                    size = pages * page_bytes(buffer.dtype)
+                    self.to_set(self.tally(stream), core, at.noc, at.targets, size, times)
             case SemInc():
                 stream = StreamName(origin, StreamKind.SIGNAL, thread, at.noc, -1, "semaphores")
                 self.to_set(self.tally(stream), core, at.noc, at.targets, SIGNAL_BYTES, turns.times)

@@ -21,9 +21,11 @@ from compiler.program.instructions import (
     Gather,
     Instruction,
     Loop,
+    Multicast,
     Probe,
     Read,
     Take,
+    Variable,
     Write,
 )
 
@@ -33,7 +35,7 @@ Ints = NDArray[np.int64]
 @dataclass(frozen=True, slots=True)
 class Turns:
     """An instruction runs `times` times: in loops of `counts` turns, outermost first, or, in a thread with tables, with
-    `pages` as the values of its page number."""
+    `pages` as the values of its page number, or of the number of pages that a multicast sends."""
 
     times: int
     counts: tuple[int, ...]
@@ -69,13 +71,20 @@ def _run(code: Code) -> Iterator[tuple[Instruction, int, Turns]]:
 
 
 def _noting(taken: list[int], instruction: Instruction) -> Visit:
-    page = instruction.page if isinstance(instruction, Read | Write | Gather | Take) else ZERO
+    page = _noted(instruction)
 
     def visit(counters: Sequence[int], variables: Sequence[int]) -> None:
         held = variables[page.variable] if page.variable >= 0 else 0
         taken.append(page.constant + held + sum(c * turn for c, turn in zip(page.coefficients, counters, strict=False)))
 
     return visit
+
+
+def _noted(instruction: Instruction) -> Affine:
+    if isinstance(instruction, Multicast):
+        pages = instruction.pages
+        return Affine(variable=pages.index) if isinstance(pages, Variable) else Affine(pages)
+    return instruction.page if isinstance(instruction, Read | Write | Gather | Take) else ZERO
 
 
 def repeated_values(value: Affine, turns: Turns) -> Ints:
@@ -91,3 +100,11 @@ def repeated_values(value: Affine, turns: Turns) -> Ints:
         else:
             repeats *= count
     return np.repeat(values, repeats)
+
+
+def multicasts(at: Multicast, turns: Turns) -> tuple[tuple[int, int], ...]:
+    """How many pages a multicast sends, and how often it sends so many."""
+    if isinstance(at.pages, int):
+        return ((at.pages, turns.times),)
+    numbers, times = np.unique(np.array(turns.pages or (), np.int64), return_counts=True)
+    return tuple((number, count) for number, count in zip(numbers.tolist(), times.tolist(), strict=True) if number)

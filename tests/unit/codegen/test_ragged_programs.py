@@ -7,11 +7,11 @@ import pytest
 from numpy.typing import NDArray
 
 import emulator
-from compiler.codegen import ragged
 from compiler.ir import GraphBuilder, ReduceKind, TensorGraph, TensorType
 from compiler.numerics import DType, Expr, ExprBuilder, ScalarOp
 from compiler.numerics.dtypes import round_to
 from compiler.numerics.masks import TileMask
+from compiler.partition import ragged
 from compiler.pipeline import Compiled, CompileOptions, compile_graph
 from compiler.prune import Mode, PruneOptions
 from compiler.target import Coord, Machine, SiteKind

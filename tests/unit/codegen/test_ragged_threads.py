@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compiler.codegen import ragged
 from compiler.codegen.bodies import KernelTable
 from compiler.codegen.frame import Names
 from compiler.codegen.plan import plan_epoch
@@ -20,6 +19,7 @@ from compiler.numerics import DType, Expr, ExprBuilder, ScalarOp
 from compiler.numerics.expr import identity
 from compiler.numerics.fidelity import Fidelity
 from compiler.numerics.masks import TileMask
+from compiler.partition import ragged
 from compiler.partition.footprint import cb_sizes
 from compiler.partition.nest import (
     Access,
