@@ -112,6 +112,10 @@ class Encoder:
         guard = instruction.guard if isinstance(instruction, ins.Read) else -1
         return (op, 0, 0, 0, instruction.cb, offset, instruction.tensor, page, instruction.noc, guard)
 
+    def sense(self, i: ins.Sense) -> Row:
+        offset, page = self.code.affine(i.offset), self.code.affine(i.page)
+        return (c.OP_SENSE, 0, 0, 0, i.cb, offset, i.tensor, page, i.noc)
+
     def probe(self, i: ins.Probe) -> Row:
         return (c.OP_PROBE, 0, 0, 0, i.variable, i.cb, self.code.affine(i.offset))
 
@@ -243,6 +247,7 @@ _ENCODERS: Mapping[type, Callable[[Encoder, Any], Row]] = {
     ins.Wait: Encoder.on_buffer,
     ins.Pop: Encoder.on_buffer,
     ins.Read: Encoder.transfer,
+    ins.Sense: Encoder.sense,
     ins.Write: Encoder.transfer,
     ins.Gather: Encoder.gather,
     ins.Take: Encoder.take,
@@ -283,7 +288,9 @@ def bit_pattern(value: float | int, dtype: DType) -> int:
 
 
 def keeps_flags(image: im.Image) -> bool:
-    """Whether some instruction of the image looks at flags; if none does, none are kept."""
+    """Whether some instruction of the image looks at flags, or a tensor keeps them; if not, there are none."""
+    if any(tensor.flagged for tensor in image.tensors):
+        return True
     codes = {
         id(code): code
         for epoch in image.epochs

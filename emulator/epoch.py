@@ -70,13 +70,14 @@ class Epoch:
         l1.written[:] = 0
         l1.written[zeros_at(machine) // GRANULE :] = 1
         slack, flags = most_packets(machine, epoch, code), keeps_flags(image)
+        senses = any(tensor.flagged for tensor in image.tensors)
         tables = {
             **_fresh_tables(image, slack),
             **_code_tables(code, compiler),
             **_place_tables(image, number, dram, lists),
             **_network_tables(network),
             "constants": constants(
-                machine, dram.stride, len(network.links), slack, max(1, len(epoch.core_sets)), flags
+                machine, dram.stride, len(network.links), slack, len(epoch.core_sets), flags, senses
             ),
             "log": np.zeros((LOG_ROWS + slack if record else 0, c.LOG_COLUMNS), np.int64),
             "l1": l1.memory,
@@ -268,7 +269,7 @@ def profile_of(image: im.Image, code: Code, network: Network, state: State, star
         origins=_origins(code, state),
         tiles=pf.TileOperations(*_ints(state.control[c.TILE_OPS : c.TILE_OPS + 4])),
         skipped=pf.TileOperations(*_ints(state.control[c.SKIPPED_OPS : c.SKIPPED_OPS + 4])),
-        spared=pf.Spared(*_ints(state.control[c.BARE_PACKETS : c.SPARED_CROSSINGS + 1])),
+        spared=pf.Spared(*_ints(state.control[c.BARE_PACKETS : c.LEFT_WRITES + 1])),
         events=int(state.control[c.EVENTS]),
     )
 

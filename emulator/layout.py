@@ -13,6 +13,7 @@ from compiler.numerics import DType
 from compiler.numerics.layout import TileGrid, from_pages, page_bytes, to_pages
 from compiler.program import image as im
 from compiler.program import instructions as ins
+from compiler.program.pages import channel_bytes, flag_stride, flag_words
 from compiler.target.machine import Coord, Machine
 from emulator.encode import Code, table
 from emulator.engine import columns as c
@@ -39,12 +40,11 @@ def zeros_at(machine: Machine) -> int:
 
 def dram_stride(image: im.Image) -> int:
     """Bytes of each channel that the image uses, in whole granules."""
-    channels = len(image.machine.dram.channels)
     end = 0
     for tensor in image.tensors:
         if isinstance(tensor.place, im.DramPlace):
-            rows = -(-TileGrid(tensor.shape).pages // channels)
-            end = max(end, tensor.place.base + rows * tensor_page_bytes(tensor))
+            pages = TileGrid(tensor.shape).pages
+            end = max(end, tensor.place.base + channel_bytes(image.machine, tensor.dtype, pages, tensor.flagged))
     return -(-end // c.GRANULE) * c.GRANULE
 
 
@@ -152,14 +152,15 @@ def tensor_tables(image: im.Image, epoch: int, dram: Dram, lists: Lists) -> tupl
     for tensor in image.tensors:
         grid = TileGrid(tensor.shape)
         size = tensor_page_bytes(tensor)
-        rows.append((first, grid.pages, size, tensor.dtype.itemsize, lists.add(grid.matrix_shape)))
+        rows.append((first, grid.pages, size, tensor.dtype.itemsize, lists.add(grid.matrix_shape), int(tensor.flagged)))
         homes = (
             _dram_pages(image, tensor, dram)
             if isinstance(tensor.place, im.DramPlace)
             else _shard_pages(image, epoch, tensor, tensor.place)
         )
         if tensor.live is not None:
-            homes[~tensor.live.array.ravel()] = (c.NOT_STORED, zeros_at(image.machine), -1, -1, -1, -1)
+            zeros = zeros_at(image.machine)
+            homes[~tensor.live.array.ravel()] = (c.NOT_STORED, zeros, -1, -1, -1, -1, zeros if tensor.flagged else -1)
         pages.append(homes)
         first += grid.pages
     return table(rows, c.TENSOR_COLUMNS), np.concatenate(pages) if pages else table([], c.PAGE_COLUMNS)
@@ -167,11 +168,16 @@ def tensor_tables(image: im.Image, epoch: int, dram: Dram, lists: Lists) -> tupl
 
 def _dram_pages(image: im.Image, tensor: im.Tensor, dram: Dram) -> Table:
     nodes = np.array([position_number(image.machine, coord) for coord in image.machine.dram.channels])
+    assert isinstance(tensor.place, im.DramPlace)
     offsets = dram._offsets(tensor)
     rows = np.full((len(offsets), c.PAGE_COLUMNS), -1, np.int64)
     rows[:, c.CHANNEL] = np.arange(len(offsets)) % dram.channels
     rows[:, c.NODE] = nodes[rows[:, c.CHANNEL]]
     rows[:, c.MEMORY] = offsets
+    if tensor.flagged:
+        words = tensor.place.base + flag_words(image.machine, tensor.dtype, len(offsets))
+        rows[:, c.FLAG_MEMORY] = rows[:, c.CHANNEL] * dram.stride + words
+        rows[:, c.FLAG_MEMORY] += np.arange(len(offsets)) // dram.channels * flag_stride(image.machine)
     return rows
 
 
@@ -186,7 +192,7 @@ def _shard_pages(image: im.Image, epoch: int, tensor: im.Tensor, place: im.Shard
         core = place.owners[owner]
         start = core * machine.l1_bytes + address[core][place.cb].address + local * tensor_page_bytes(tensor)
         node = position_number(machine, machine.cores[core])
-        rows[page] = (node, start, -1, core, place.ready + owner, local + 1)
+        rows[page] = (node, start, -1, core, place.ready + owner, local + 1, -1)
     return rows
 
 
@@ -312,7 +318,7 @@ def _tree(
     return rows, max((depth[coord] for coord in members if coord in depth), default=0)
 
 
-def constants(machine: Machine, stride: int, links: int, slack: int, sets: int, flags: bool) -> Table:
+def constants(machine: Machine, stride: int, links: int, slack: int, sets: int, flags: bool, senses: bool) -> Table:
     """The row `constants`."""
     positions = machine.rows * machine.columns
     noc = machine.noc
@@ -346,10 +352,11 @@ def constants(machine: Machine, stride: int, links: int, slack: int, sets: int, 
     values[c.INSTRUCTION] = machine.compute.instruction
     values[c.UNPACK_BYTES] = machine.compute.unpack_bytes
     values[c.FLAGS] = int(flags)
+    values[c.SENSES] = int(senses)
     values[c.FLAG_CHECK] = machine.core.flag_check
     values[c.DST_TILES] = machine.compute.dst_tiles
     values[c.SLACK] = slack
-    values[c.SETS] = sets
+    values[c.SETS] = max(1, sets)
     values[c.SEMAPHORES] = machine.semaphores
     values[c.FIRST_INJECT] = links
     values[c.FIRST_EJECT] = links + 2 * positions

@@ -101,14 +101,17 @@ class TileOperations:
 class Spared:
     """What was not sent because of flags.
 
-    `headers` packets of a zero or dead page were a header alone; `reads` were left out by their guard. `payload_bytes`
-    is what both would have carried, `flits` the crossings of links that the headers' payload would have taken.
+    `headers` packets of a zero or dead page were a header alone; `reads` of pages were left out by their guard or
+    because of flags in DRAM, `writes` because DRAM took the flags alone. `payload_bytes` is what all of them would have
+    carried, `flits` the crossings of links that the payload of headers would have taken, and that of pages for which
+    flags in DRAM stand.
     """
 
     headers: int = 0
     reads: int = 0
     payload_bytes: int = 0
     flits: int = 0
+    writes: int = 0
 
     def __add__(self, other: "Spared") -> "Spared":
         return Spared(
@@ -116,6 +119,7 @@ class Spared:
             self.reads + other.reads,
             self.payload_bytes + other.payload_bytes,
             self.flits + other.flits,
+            self.writes + other.writes,
         )
 
 

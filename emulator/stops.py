@@ -101,6 +101,9 @@ _SENTENCES: Mapping[int, Callable[[Stopped, int, int, int], str]] = {
     c.FAULT_CAPACITY: lambda s, a, b, x: f"{b} pages are asked of {s.buffer(a)}, which has {x}",
     c.FAULT_SHARD: lambda s, a, b, x: f"{s.buffer(a)} holds a shard, and more pages are pushed than it has",
     c.FAULT_KEPT: _kept,
+    c.FAULT_SENSING: lambda s, a, b, x: f"page {b} of {s.tensor(a)} is read while its flags are still on their way",
+    c.FAULT_SENSED: lambda s, a, b, x: f"page {b} of {s.tensor(a)} is read with flags that are not its own",
+    c.FAULT_UNREAD: lambda s, a, b, x: f"page {b} of {s.buffer(a)} is pushed; it was sensed, but not read since",
     c.FAULT_TABLE: lambda s, a, b, x: "the table has no more values",
 }
 

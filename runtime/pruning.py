@@ -79,12 +79,13 @@ class LeftOut:
     skipped_operations: int
     headers: int
     reads: int
+    writes: int
     payload_bytes: int
     flits: int
 
     @property
     def nothing(self) -> bool:
-        return not (self.skipped_operations or self.headers or self.reads)
+        return not (self.skipped_operations or self.headers or self.reads or self.writes)
 
 
 def left_out(profile: Profile) -> LeftOut:
@@ -95,6 +96,7 @@ def left_out(profile: Profile) -> LeftOut:
         skipped_operations=_total(profile.skipped),
         headers=spared.headers,
         reads=spared.reads,
+        writes=spared.writes,
         payload_bytes=spared.payload_bytes,
         flits=spared.flits,
     )

@@ -36,7 +36,8 @@ from compiler.program.image import (
     ShardPlace,
     Tensor,
 )
-from compiler.program.instructions import Gather, Read, Take, Write
+from compiler.program.instructions import Gather, Read, Sense, Take, Write
+from compiler.program.pages import channel_bytes
 from compiler.target import Machine
 
 LISTED = 12
@@ -79,6 +80,23 @@ def _tables(image: Image) -> Iterator[str]:
     for number, kernel in enumerate(image.kernels):
         yield from (f"kernel{number}: {text}" for text in _kernel(kernel))
     yield from _fed_apart(image)
+    yield from _written_flags(image)
+
+
+def _written_flags(image: Image) -> Iterator[str]:
+    """A tensor that keeps flags is written by some program."""
+    flagged = {number for number, tensor in enumerate(image.tensors) if tensor.flagged}
+    if not flagged:
+        return
+    programs = [program for epoch in image.epochs for program in epoch.programs]
+    written = {
+        at.tensor
+        for program in programs
+        for code in (program.read, program.write)
+        for at in code.instructions
+        if isinstance(at, Write)
+    }
+    yield from (f"tensor t{number} keeps flags, but nobody writes it" for number in sorted(flagged - written))
 
 
 _NAMED = (Role.INPUT, Role.WEIGHT, Role.STATE, Role.OUTPUT)
@@ -86,7 +104,7 @@ _NAMED = (Role.INPUT, Role.WEIGHT, Role.STATE, Role.OUTPUT)
 
 def _tensor(image: Image, tensor: Tensor) -> Iterator[str]:
     """Extents are positive; a constant has its bytes and nothing else has any; it lies where there is memory; what is
-    said not to live is zero in a constant."""
+    said not to live is zero in a constant; flags are kept of temporaries in DRAM."""
     if any(extent < 1 for extent in tensor.shape):
         yield f"shape {list(tensor.shape)} has an extent below 1"
         return
@@ -95,6 +113,8 @@ def _tensor(image: Image, tensor: Tensor) -> Iterator[str]:
         yield f"{len(tensor.data)} bytes of data instead of {size}"
     elif tensor.live is not None:
         yield from _live(tensor)
+    if tensor.flagged and (tensor.role is not Role.TEMPORARY or not isinstance(tensor.place, DramPlace)):
+        yield "flags are kept only of temporaries in DRAM"
     if isinstance(tensor.place, DramPlace):
         yield from _dram_place(image.machine, tensor, tensor.place)
     else:
@@ -122,8 +142,7 @@ def _dram_place(machine: Machine, tensor: Tensor, place: DramPlace) -> Iterator[
 
 
 def _channel_bytes(machine: Machine, tensor: Tensor) -> int:
-    pages = TileGrid(tensor.shape).pages
-    return -(-pages // len(machine.dram.channels)) * page_bytes(tensor.dtype)
+    return channel_bytes(machine, tensor.dtype, TileGrid(tensor.shape).pages, tensor.flagged)
 
 
 def _shard_place(image: Image, tensor: Tensor, place: ShardPlace) -> Iterator[str]:
@@ -344,7 +363,7 @@ def _dram_in_use(image: Image, epoch: Epoch) -> Iterator[str]:
             for instruction in code.instructions:
                 if isinstance(instruction, Write):
                     written.add(instruction.tensor)
-                elif isinstance(instruction, Read | Gather | Take):
+                elif isinstance(instruction, Read | Sense | Gather | Take):
                     used.add(instruction.tensor)
     known = range(len(image.tensors))
     for text in _overlaps(image.machine, [image.tensors[t] for t in sorted(used | written) if t in known]):

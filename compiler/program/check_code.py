@@ -39,6 +39,7 @@ from compiler.program.instructions import (
     Reserve,
     SemInc,
     SemWait,
+    Sense,
     Take,
     Thread,
     Variable,
@@ -57,7 +58,7 @@ from compiler.program.pages import (
 )
 from compiler.program.syntax import format_instruction
 
-_MOVES = (Read, Gather, Take, Write, Multicast, Barrier, SemInc)
+_MOVES = (Read, Sense, Gather, Take, Write, Multicast, Barrier, SemInc)
 _COMPUTES = (Fill, Matmul, Map, Reduce, Pack)
 _REGISTER_DTYPES = (DType.F32, DType.I32)
 
@@ -71,6 +72,7 @@ def check_code(image: Image, number: int, epoch: Epoch, program: CoreProgram) ->
       on a probed page, nor does what is awaited or added to semaphores;
     - data moves on `read` and `write`, tiles are computed on `compute`;
     - a cb has one thread on each side, and each instruction is on the side that its thread has;
+    - flags are sensed only of tensors that keep them, which are read and written by whole pages;
     - numbers of cbs, pages, registers, tensors, kernels, maps, sets and semaphores are in range for every value of the
       loop counters and of the variables; element types agree; no page that does not live is written;
     - one thread waits for a semaphore, and a semaphore that announces shards serves for nothing else.
@@ -184,7 +186,7 @@ class _Check:
             yield from self.page_of(at.cb, at.offset, False)
         elif isinstance(at, Reserve | Push | Wait | Pop):
             yield from self.cb_pages(at.cb, at.pages, producer=isinstance(at, Reserve | Push))
-        elif isinstance(at, Read | Gather | Take | Write | Multicast):
+        elif isinstance(at, Read | Sense | Gather | Take | Write | Multicast):
             yield from self.move(at)
         elif isinstance(at, SemInc | SemWait | Await):
             yield from self.synchronize(at)
@@ -264,7 +266,7 @@ class _Check:
             yield f"t{number} is in L1 in epoch {tensor.place.epoch} only"
         yield from self.affine(f"page of t{number}", page, pages or TileGrid(tensor.shape).pages)
 
-    def move(self, at: Read | Gather | Take | Write | Multicast) -> Iterator[str]:
+    def move(self, at: Read | Sense | Gather | Take | Write | Multicast) -> Iterator[str]:
         yield from _noc(at.noc)
         if isinstance(at, Multicast):
             most = int(self.scope.amounts(at.pages)[-1])
@@ -273,6 +275,10 @@ class _Check:
             return
         tensor = self.known_tensor(at.tensor)
         yield from self.page_of(at.cb, at.offset, not isinstance(at, Write), tensor.dtype if tensor else None)
+        if tensor and isinstance(at, Sense) and not tensor.flagged:
+            yield f"t{at.tensor} keeps no flags"
+        if tensor and isinstance(at, Gather | Take) and tensor.flagged:
+            yield f"t{at.tensor} keeps flags for whole pages, and is not read in parts"
         if isinstance(at, Gather):
             yield from self.gather(at, tensor)
             return

@@ -22,7 +22,7 @@ from compiler.program.image import (
     Route,
     UnicastRoute,
 )
-from compiler.program.instructions import Affine, Gather, Instruction, Multicast, Read, SemInc, Take, Write
+from compiler.program.instructions import Affine, Gather, Instruction, Multicast, Read, SemInc, Sense, Take, Write
 from compiler.program.pages import Scope, gathered_pages, owner_numbers, residues_of, scopes, stored_pages, values_of
 from compiler.target import Coord, Machine, Topology
 
@@ -166,7 +166,7 @@ class _Needed:
                 self.instruction(core, instruction, scope)
 
     def instruction(self, core: Coord, at: Instruction, scope: Scope) -> None:
-        if isinstance(at, Read | Write):
+        if isinstance(at, Read | Sense | Write):
             self.there_and_back(at.noc, core, self.pages(at.tensor, at.page, scope))
         elif isinstance(at, Gather):
             self.there_and_back(at.noc, core, self.sources(at, scope))

@@ -46,6 +46,7 @@ from typing import TypeAlias
 
 from compiler.numerics import DType
 from compiler.numerics.fidelity import Part
+from compiler.target import costs
 
 
 class Thread(Enum):
@@ -71,9 +72,7 @@ ZERO = Affine()
 
 VARIABLES = 16
 
-FLAG_WORD = 32
-"""Bytes that the flags of a page take in DRAM: what a NoC moves at least, and the alignment of DRAM addresses that it
-reads from (tenstorrent/tt-metal: tt_metal/hw/inc/wormhole/noc/noc_parameters.h)."""
+FLAG_WORD = costs.FLAG_WORD
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,11 @@ from compiler.target.check import LIKE, UNTIMED
 from compiler.target.machine import Coord, Machine, Topology
 
 
+FLAG_WORD = 32
+"""Bytes that the flags of a page take in DRAM: what a NoC moves at least, and the alignment of DRAM addresses that it
+reads from (tenstorrent/tt-metal: tt_metal/hw/inc/wormhole/noc/noc_parameters.h)."""
+
+
 @dataclass(frozen=True, slots=True)
 class ComputeCost:
     """Cycles that one compute instruction keeps each of the three parts of the data path busy."""
@@ -142,6 +147,30 @@ def pack_cost(machine: Machine, dtype: DType, accumulate: bool) -> ComputeCost:
 def dram_service(machine: Machine, nbytes: int) -> int:
     """Cycles that a request of `nbytes` keeps a DRAM channel busy (its latency, `dram.access`, comes on top)."""
     return max(ceil(nbytes / machine.dram.bytes_per_cycle), machine.dram.request_spacing)
+
+
+def sense_cycles(machine: Machine, hops: int) -> int:
+    """Cycles from the start of a `Sense` until its flags are there, on an idle machine: a word of DRAM over `hops` links
+    in all, there and back."""
+    noc, answer = machine.noc, flits(machine, FLAG_WORD)
+    waiting = noc.read_overhead + machine.dram.access + max(0, dram_service(machine, FLAG_WORD) - answer)
+    return noc.read_issue + 4 * noc.niu + hops * noc.hop + waiting + answer - 1
+
+
+def sensed_load_cost(machine: Machine, nbytes: int, live: bool) -> int:
+    """Cycles of the thread that senses a page of `nbytes`, and reads it if it is live; it waits for the flags besides
+    (`sense_cycles`), though for those of many pages at once."""
+    return machine.noc.read_issue * (1 + live * packets(machine, nbytes)) + machine.core.flag_check
+
+
+def flagged_store_cost(machine: Machine, nbytes: int, live: bool) -> int:
+    """Cycles of the thread that writes a page of `nbytes`, if it is live, and its flags."""
+    return machine.noc.write_issue * (1 + live * packets(machine, nbytes)) + machine.core.flag_check
+
+
+def flagged_service(machine: Machine, nbytes: int, live: bool) -> int:
+    """Cycles that a page of `nbytes` with its flags keeps a DRAM channel busy, one way."""
+    return dram_service(machine, FLAG_WORD) + live * dram_service(machine, nbytes)
 
 
 def gather_cost(machine: Machine, dtype: DType, runs: int) -> int:

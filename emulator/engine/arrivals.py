@@ -10,7 +10,7 @@ Approximations, one sentence each:
 
 from emulator.engine import columns as c
 from emulator.engine.events import schedule
-from emulator.engine.flags import give_flags, is_bare_answer, take_flags
+from emulator.engine.flags import give_flags, give_word, is_bare_answer, store_word, take_flags, take_word
 from emulator.engine.memory import check_dram, check_l1, mark
 from emulator.engine.native import inlined, jit
 from emulator.engine.network import inject
@@ -37,8 +37,11 @@ def leave(s: State, time: int, row: int) -> None:
         s, packet[c.THREAD], packet[c.SOURCE_MEMORY], size
     ):
         copy_bytes(s.payload, slot, s.l1, packet[c.SOURCE_MEMORY], size)  # of a bare page too: they are all 0
-    if s.constants[c.FLAGS] and (kind == c.READ_ANSWER or kind == c.WRITE_L1):
-        take_flags(s, row)
+    if s.constants[c.FLAGS]:
+        if packet[c.WITHIN] == c.FLAGS_ALONE:
+            take_word(s, row)
+        elif kind == c.READ_ANSWER or kind == c.WRITE_L1:
+            take_flags(s, row)
     inject(s, time, row)
 
 
@@ -95,6 +98,8 @@ def _store_dram(s: State, time: int, row: int) -> None:
     size, channel = packet[c.SIZE], packet[c.SOURCE_CHANNEL]
     copy_bytes(s.dram, packet[c.TARGET_MEMORY], s.payload, row * s.constants[c.PACKET_BYTES], size)
     mark(s.dram_written, packet[c.TARGET_MEMORY], size, 1)
+    if packet[c.WITHIN] == c.FLAGS_ALONE:
+        store_word(s, row)
     start = _serve_channel(s, time, channel, size)
     done = start + channel_cycles(s, size) + s.constants[c.DRAM_ACCESS]
     s.channels[channel, c.WRITE_BYTES] += size
@@ -150,6 +155,19 @@ def _take_copy(s: State, time: int, row: int, core: int) -> None:
         free_packet(s, row)
 
 
+@inlined
+def _take_answer(s: State, row: int) -> None:
+    """What was read is in L1: bytes of a page, or the word that flags one."""
+    target, size, within = s.packets[row, c.TARGET_MEMORY], s.packets[row, c.SIZE], s.packets[row, c.WITHIN]
+    if within == c.FLAGS_ALONE:
+        give_word(s, row)
+        return
+    copy_bytes(s.l1, target, s.payload, row * s.constants[c.PACKET_BYTES], size)
+    mark(s.l1_written, target, size, 1)
+    if within >= 0:
+        give_flags(s, row, target)
+
+
 @jit
 def arrive(s: State, time: int, row: int, core: int) -> None:
     """The tail of packet `row` is in the NIU of its destination (of `core`, for a multicast)."""
@@ -160,11 +178,7 @@ def arrive(s: State, time: int, row: int, core: int) -> None:
     elif kind == c.READ_REQUEST:
         _answer(s, time, row)
     elif kind == c.READ_ANSWER:
-        target, size = s.packets[row, c.TARGET_MEMORY], s.packets[row, c.SIZE]
-        copy_bytes(s.l1, target, s.payload, row * s.constants[c.PACKET_BYTES], size)
-        mark(s.l1_written, target, size, 1)
-        if s.packets[row, c.WITHIN] >= 0:
-            give_flags(s, row, target)
+        _take_answer(s, row)
         _complete(s, time, row)
     elif kind == c.WRITE_DRAM:
         _store_dram(s, time, row)

@@ -44,16 +44,18 @@ SKIPPED_OPS: Final = 23
 BARE_PACKETS: Final = 27
 """Packets of a flagged page: a header alone."""
 LEFT_READS: Final = 28
-"""Reads that a guard has left out."""
+"""Reads that a guard, or flags in DRAM, have left out."""
 SPARED_BYTES: Final = 29
-"""Payload of both kinds."""
+"""Payload of all kinds."""
 SPARED_CROSSINGS: Final = 30
-"""Flits of bare packets that did not cross a link."""
-COST_UNPACK: Final = 31
+"""Flits of bare packets, and of pages that flags in DRAM stand for, that did not cross a link."""
+LEFT_WRITES: Final = 31
+"""Pages of flagged tensors that were not written but for their flags."""
+COST_UNPACK: Final = 32
 """Of the compute instruction at hand; then math and pack."""
-COST_MATH: Final = 32
-COST_PACK: Final = 33
-CONTROL_COLUMNS: Final = 34
+COST_MATH: Final = 33
+COST_PACK: Final = 34
+CONTROL_COLUMNS: Final = 35
 
 # `constants`: one row, the machine's.
 CORES: Final = 0
@@ -103,7 +105,9 @@ FLAG_CHECK: Final = 35
 UNPACK_BYTES: Final = 36
 """Per cycle."""
 TABLE_LOAD: Final = 37
-CONSTANT_COLUMNS: Final = 38
+SENSES: Final = 38
+"""1 if some tensor in DRAM is flagged."""
+CONSTANT_COLUMNS: Final = 39
 
 # `threads`
 PC: Final = 0
@@ -233,6 +237,8 @@ OP_PROBE: Final = 20
 OP_TAKE: Final = 22
 """cb, offset, tensor, page, noc, step, extent, cb of the numbers, its offset, elements from one number to the next,
 rows, row tile."""
+OP_SENSE: Final = 23
+"""As OP_READ, without a guard."""
 
 # How a matmul uses flags
 SKIP_A: Final = 1
@@ -272,7 +278,9 @@ TENSOR_PAGE_BYTES: Final = 2
 ITEM_BYTES: Final = 3
 SHAPE: Final = 4
 """Where in `lists` its matrix shape begins: rank, then extents."""
-TENSOR_COLUMNS: Final = 5
+FLAGGED: Final = 5
+"""1 if DRAM keeps the flags of its pages."""
+TENSOR_COLUMNS: Final = 6
 
 # `pages`: where each page of each tensor lives in this epoch
 NODE: Final = 0
@@ -286,7 +294,9 @@ OWNER: Final = 3
 SEMAPHORE: Final = 4
 """The semaphore that announces it (L1)."""
 THRESHOLD: Final = 5
-PAGE_COLUMNS: Final = 6
+FLAG_MEMORY: Final = 6
+"""Byte offset of its word of flags, in the memory where the page lives; -1 if the tensor is not flagged."""
+PAGE_COLUMNS: Final = 7
 
 # A page that is not stored is read from zeros behind the L1 of the last core, through the NIU of who reads it.
 NOT_STORED: Final = -2
@@ -328,6 +338,8 @@ TARGET_CORE: Final = 11
 COPIES: Final = 12
 """Deliveries still to come."""
 SEM: Final = 13
+OF_PAGE: Final = 13
+"""Of a word of flags that is written: byte offset of its page in `dram`."""
 AMOUNT: Final = 14
 NEXT_FREE: Final = 15
 CORE_SET: Final = 16
@@ -341,8 +353,11 @@ SENT: Final = 19
 SPARED: Final = 20
 """Payload flits that it does not carry because it stands for a flagged page, all of whose bytes are 0; else 0."""
 WITHIN: Final = 21
-"""Byte of its page at which the payload of a read begins; -1 if flags do not travel with it."""
+"""Byte of its page at which the payload of a read begins; -1 if flags do not travel with it, `FLAGS_ALONE` if the
+payload is a word of flags."""
 PACKET_COLUMNS: Final = 22
+
+FLAGS_ALONE: Final = -2
 
 # `channels`: FREE_AT, then
 READ_BYTES: Final = 1
@@ -483,6 +498,12 @@ FAULT_TABLE: Final = 20
 
 FAULT_PROMISE: Final = 19
 """cb: a page that was promised to be finite is not."""
+FAULT_SENSING: Final = 21
+"""tensor, page: it is read while its flags are still on their way."""
+FAULT_SENSED: Final = 22
+"""tensor, page: the flags that were sensed are not those that DRAM keeps of this page."""
+FAULT_UNREAD: Final = 23
+"""cb: a page is pushed that was sensed, but not read since."""
 
 # Flags of a page, in `l1_flags` at its first granule, and of a register, in `register_flags`
 ZERO: Final = 1
@@ -493,6 +514,12 @@ BARE: Final = 8
 """Of a page: not one bit is set, so that the header can stand for it. (A zero page may hold -0.)"""
 FRESH: Final = 16
 """Of a register: nothing was added since `Fill`."""
+SENSED: Final = 32
+"""Of a page: the flags are those of a page of a flagged tensor, for the next `Read` to heed."""
+SENSING: Final = 64
+"""Of a page: such flags are on their way."""
+OF_CONTENT: Final = ZERO | FINITE | DEAD | BARE
+"""The flags that tell something about what a page holds."""
 
 GRANULE: Final = 16
 """Bytes of memory per entry of the maps of what has been written."""

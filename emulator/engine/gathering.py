@@ -127,9 +127,8 @@ def gather(s: State, now: int, thread: int, i: int) -> int:
         if place >= 0:
             length = _run_length(s, tensor, index_map, page, element, place)
             start, destination = place % TILE_ELEMENTS * item, target + element * item
-            read_bytes(
-                s, now + cost, thread, code[c.A + 4], tensor, place // TILE_ELEMENTS, start, length * item, destination
-            )
+            source, size = place // TILE_ELEMENTS, length * item
+            read_bytes(s, now + cost, thread, code[c.A + 4], tensor, source, start, size, destination, False)
             s.threads[thread, c.GATHERED] = (element + length) % TILE_ELEMENTS
             return cost + s.constants[c.READ_ISSUE]
         element += 1
@@ -171,7 +170,7 @@ def take(s: State, now: int, thread: int, i: int) -> int:
                 stop(s, c.FAULT_PAGE, thread, tensor, source, 1)
                 return 0
             place, landing = number % TILE_EDGE * size, target + (row - 1) * size
-            count = read_bytes(s, now + cost, thread, code[c.A + 4], tensor, source, place, size, landing)
+            count = read_bytes(s, now + cost, thread, code[c.A + 4], tensor, source, place, size, landing, False)
             s.threads[thread, c.GATHERED] = row % TILE_EDGE
             return cost + count * s.constants[c.READ_ISSUE]
         cost += size // 4 * s.constants[c.COPY_WORD]

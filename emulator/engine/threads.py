@@ -9,6 +9,7 @@ from emulator.engine.memory import consumed_page, mark, page_memory, produced_pa
 from emulator.engine.multicasts import multicast
 from emulator.engine.native import inlined, jit, merged
 from emulator.engine.record import has_room
+from emulator.engine.sensing import all_read, ask_flags, may_read, read_sensed, write_flagged
 from emulator.engine.state import State, evaluate, stop
 from emulator.engine.transfers import increment, may_send, read_bytes, write_page
 from emulator.engine.waking import AGAIN, block, pages_changed, pages_free, pages_visible
@@ -39,6 +40,8 @@ def push(s: State, now: int, thread: int, buffer: int, pages: int) -> int:
     row = s.buffers[buffer]
     if pages > row[c.RESERVED]:
         stop(s, c.FAULT_PUSH, thread, buffer, pages, row[c.RESERVED])
+        return AGAIN
+    if s.constants[c.SENSES] and not all_read(s, thread, buffer, pages):
         return AGAIN
     row[c.RESERVED] -= pages
     row[c.WRITTEN_TO] += pages
@@ -96,14 +99,30 @@ def read(s: State, now: int, thread: int, i: int) -> int:
     target = produced_page(s, thread, buffer, evaluate(s, code[c.A + 1], thread))
     if page < 0 or target < 0:
         return AGAIN
-    size, guard = s.tensors[tensor, c.TENSOR_PAGE_BYTES], code[c.A + 5]
+    size, guard, flagged = s.tensors[tensor, c.TENSOR_PAGE_BYTES], code[c.A + 5], s.tensors[tensor, c.FLAGGED]
+    if flagged and not may_read(s, thread, tensor, page, target):
+        return AGAIN
     if guard >= 0 and s.threads[thread, c.VARIABLE + guard] == 0:
         kill_page(s, target, size)
         s.control[c.LEFT_READS] += 1
         s.control[c.SPARED_BYTES] += size
         return now + s.constants[c.FLAG_CHECK]
-    count = read_bytes(s, now, thread, code[c.A + 4], tensor, page, 0, size, target)
+    if flagged and flags_at(s, target) & c.SENSED:
+        return now + read_sensed(s, now, thread, code[c.A + 4], tensor, page, target)
+    count = read_bytes(s, now, thread, code[c.A + 4], tensor, page, 0, size, target, True)
     return now + count * s.constants[c.READ_ISSUE]
+
+
+@jit
+def sense(s: State, now: int, thread: int, i: int) -> int:
+    """See `Sense`."""
+    code = s.code[i]
+    page = checked_page(s, thread, code[c.A + 2], code[c.A + 3])
+    buffer = s.first_buffer[thread // 3] + code[c.A]
+    target = produced_page(s, thread, buffer, evaluate(s, code[c.A + 1], thread))
+    if page < 0 or target < 0:
+        return AGAIN
+    return now + ask_flags(s, now, thread, code[c.A + 4], code[c.A + 2], page, target)
 
 
 @jit
@@ -126,6 +145,8 @@ def write(s: State, now: int, thread: int, i: int) -> int:
     source = consumed_page(s, thread, buffer, evaluate(s, code[c.A + 1], thread))
     if page < 0 or source < 0:
         return AGAIN
+    if s.tensors[tensor, c.FLAGGED]:
+        return now + write_flagged(s, now, thread, code[c.A + 4], tensor, page, source)
     count = write_page(s, now, thread, code[c.A + 4], tensor, page, source)
     return now + count * s.constants[c.WRITE_ISSUE]
 
@@ -293,8 +314,8 @@ def step(s: State, now: int, thread: int) -> int:
         done = fetch(s, now, thread, i)
     elif op == c.OP_PROBE:
         done = probe(s, now, thread, i)
-    elif op == c.OP_TAKE:
-        done = now + take(s, now, thread, i)
+    elif op >= c.OP_TAKE:
+        done = sense(s, now, thread, i) if op == c.OP_SENSE else now + take(s, now, thread, i)
     elif op <= c.OP_POP:
         done = _on_buffer(s, now, thread, i)
     elif op >= c.OP_FILL:

@@ -83,9 +83,10 @@ def spare(s: State, row: int) -> None:
 
 @jit
 def read_bytes(
-    s: State, time: int, thread: int, noc: int, tensor: int, page: int, start: int, size: int, target: int
+    s: State, time: int, thread: int, noc: int, tensor: int, page: int, start: int, size: int, target: int, whole: bool
 ) -> int:
-    """Ask for `size` bytes from byte `start` of a page; return the number of packets asked for."""
+    """Ask for `size` bytes from byte `start` of a page, of the `whole` page with its flags; return the number of
+    packets asked for."""
     place = s.pages[s.tensors[tensor, c.FIRST_PAGE] + page]
     own = s.position[thread // 3]
     node = own if place[c.NODE] == c.NOT_STORED else place[c.NODE]
@@ -93,7 +94,6 @@ def read_bytes(
         stop(s, c.FAULT_UNREACHABLE, thread, tensor, page, 0)
         return 0
     limit, issue = s.constants[c.PACKET_BYTES], s.constants[c.READ_ISSUE]
-    whole = size == s.tensors[tensor, c.TENSOR_PAGE_BYTES]
     done = 0
     count = 0
     while done < size:

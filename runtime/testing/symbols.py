@@ -124,7 +124,7 @@ class _Thread:
                 self.core.semaphores[number] -= amount
             case ins.Fill(dst):
                 self.core.registers[dst] = ()
-            case ins.Barrier() | ins.Await():
+            case ins.Barrier() | ins.Await() | ins.Sense():
                 pass
             case ins.Read() | ins.Gather() | ins.Take() | ins.Write() | ins.Multicast() | ins.SemInc():
                 self.on_network(instruction, counters)

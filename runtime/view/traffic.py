@@ -3,7 +3,7 @@
 A stream gathers what the cores of a stage move by one thread, for one tensor or buffer. The counts are exact for
 programs whose multicast blocks do not wrap around their ring, which holds for what this compiler emits; the emulator's
 own counts are the oracle of the test. Which rows a `Take` reads depends on data: they are spread evenly over the pages
-where they may be, as if none were missing.
+where they may be, as if none were missing. Pages that flags in DRAM stand for count as if they were moved.
 """
 
 from collections import defaultdict
@@ -17,12 +17,14 @@ from compiler.numerics import TILE, TileGrid
 from compiler.numerics.layout import page_bytes
 from compiler.program.image import CoreProgram, DramPlace, Epoch, Image, IndexMap, ShardPlace, Tensor
 from compiler.program.instructions import (
+    FLAG_WORD,
     Affine,
     Gather,
     Instruction,
     Multicast,
     Read,
     SemInc,
+    Sense,
     Take,
     Thread,
     Write,
@@ -125,9 +127,12 @@ class _Homes:
     histograms: dict[tuple[object, ...], Ints] = field(default_factory=dict)
 
     def of_pages(self, tensor: int, page: Affine, turns: Turns) -> tuple[_Share, ...]:
-        key = (tensor, page, turns)
+        return self.of_each(tensor, page_bytes(self.image.tensors[tensor].dtype), page, turns)
+
+    def of_each(self, tensor: int, size: int, page: Affine, turns: Turns) -> tuple[_Share, ...]:
+        """The shares of so many bytes of every page."""
+        key = (tensor, size, page, turns)
         if key not in self.shares:
-            size = page_bytes(self.image.tensors[tensor].dtype)
             self.shares[key] = self.whole_pages(self.image.tensors[tensor], size, page, turns)
         return self.shares[key]
 
@@ -290,6 +295,9 @@ class _Counter:
             case Read():
                 name = self.name(origin, StreamKind.LOAD, thread, at)
                 self.loads(self.tally(name), core, at.noc, self.homes.of_pages(at.tensor, at.page, turns))
+            case Sense():
+                name = self.name(origin, StreamKind.LOAD, thread, at)
+                self.loads(self.tally(name), core, at.noc, self.homes.of_each(at.tensor, FLAG_WORD, at.page, turns))
             case Gather():
                 name = self.name(origin, StreamKind.GATHER, thread, at)
                 self.loads(self.tally(name), core, at.noc, self.homes.of_gather(at, turns))
@@ -299,6 +307,9 @@ class _Counter:
             case Write():
                 name = self.name(origin, StreamKind.STORE, thread, at)
                 self.stores(self.tally(name), core, at.noc, self.homes.of_pages(at.tensor, at.page, turns))
+                if self.image.tensors[at.tensor].flagged:
+                    words = self.homes.of_each(at.tensor, FLAG_WORD, at.page, turns)
+                    self.stores(self.tally(name), core, at.noc, words)
             case Multicast():
                 buffer = program.buffers[at.cb]
                 stream = StreamName(origin, StreamKind.SHARE, thread, at.noc, -1, buffer.name)
@@ -311,7 +322,9 @@ class _Counter:
             case _:
                 pass
 
-    def name(self, origin: int, kind: StreamKind, thread: Thread, at: Read | Gather | Take | Write) -> StreamName:
+    def name(
+        self, origin: int, kind: StreamKind, thread: Thread, at: Read | Sense | Gather | Take | Write
+    ) -> StreamName:
         return StreamName(origin, kind, thread, at.noc, at.tensor, self.image.tensors[at.tensor].name)
 
     def tally(self, name: StreamName) -> _Tally:

@@ -24,6 +24,7 @@ from compiler.program.instructions import (
     Multicast,
     Probe,
     Read,
+    Sense,
     Take,
     Variable,
     Write,
@@ -84,7 +85,7 @@ def _noted(instruction: Instruction) -> Affine:
     if isinstance(instruction, Multicast):
         pages = instruction.pages
         return Affine(variable=pages.index) if isinstance(pages, Variable) else Affine(pages)
-    return instruction.page if isinstance(instruction, Read | Write | Gather | Take) else ZERO
+    return instruction.page if isinstance(instruction, Read | Sense | Write | Gather | Take) else ZERO
 
 
 def repeated_values(value: Affine, turns: Turns) -> Ints:
