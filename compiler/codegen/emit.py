@@ -12,7 +12,6 @@ from compiler.codegen.plan import EpochPlan, StagePlan, plan_epoch
 from compiler.codegen.threads import core_program
 from compiler.codegen.traffic import epoch_flows
 from compiler.numerics import TileGrid
-from compiler.numerics.layout import page_bytes
 from compiler.numerics.masks import TileMask
 from compiler.partition.bound import lower_bound
 from compiler.partition.footprint import cb_sizes, keeps_result, l1_slots
@@ -35,6 +34,7 @@ from compiler.program.image import (
     ShardPlace,
     Tensor,
 )
+from compiler.program.pages import channel_bytes
 from compiler.route.check import check as check_routes
 from compiler.route.check import prove_deadlock_free
 from compiler.route.problem import RouteSolution
@@ -181,9 +181,9 @@ def _dram_lifetimes(graph: StageGraph) -> dict[int, tuple[int, int]]:
 
 
 def _channel_bytes(machine: Machine, workload: Workload, storage: int) -> int:
-    """Bytes that a tensor takes on the fullest channel."""
-    pages = TileGrid(workload.storages[storage].shape).pages
-    return -(-pages // len(machine.dram.channels)) * page_bytes(workload.storages[storage].dtype)
+    """Bytes that a tensor takes on the fullest channel, with the flags of its pages if they are kept."""
+    known = workload.storages[storage]
+    return channel_bytes(machine, known.dtype, TileGrid(known.shape).pages, known.flagged)
 
 
 _FED = (Role.INPUT, Role.WEIGHT, Role.STATE)
@@ -198,7 +198,7 @@ def _tensors(machine: Machine, graph: StageGraph, plans: tuple[EpochPlan, ...], 
             dram[number] = len(tensors)
             finite = storage.finite and storage.role in _FED
             known = (storage.name, storage.dtype, storage.shape, storage.role)
-            tensors.append(Tensor(*known, DramPlace(base), storage.data, storage.live, finite))
+            tensors.append(Tensor(*known, DramPlace(base), storage.data, storage.live, finite, storage.flagged))
     shards = []
     for epoch, plan in enumerate(plans):
         numbers: dict[int, int] = {}

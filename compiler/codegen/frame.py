@@ -85,18 +85,26 @@ class Frame:
 
     @property
     def guarded(self) -> bool:
-        """Whether the gate of the nest can be looked at: pages that come from DRAM carry no flags."""
-        guard = self.nest.guard
-        return guard >= 0 and self.stage.operands[guard].from_l1
+        """Whether the gate of the nest can be looked at."""
+        return self.nest.guard >= 0 and self.knows_flags(self.nest.guard)
+
+    def knows_flags(self, number: int) -> bool:
+        """Whether the pages of operand `number` arrive with flags."""
+        return self.stage.operands[number].from_l1 or self.senses(number)
+
+    def senses(self, number: int) -> bool:
+        """Whether operand `number` comes from DRAM that keeps flags."""
+        flagged = self.workload.storages[self.nest.operands[number].storage].flagged
+        return flagged and not self.stage.operands[number].from_l1
 
     def flagged(self, number: int) -> bool:
         """Whether to leave out the products with zero tiles of a factor: where its pages carry flags, and the other
         factor may be known to be finite."""
         other = self.nest.operands[1 - number].storage
-        finite = self.workload.storages[other].finite or self.stage.operands[1 - number].from_l1
+        finite = self.workload.storages[other].finite or self.knows_flags(1 - number)
         body = self.nest.body
         annihilates = isinstance(body, ContractBody) and body.annihilates
-        return self.workload.dynamic and self.stage.operands[number].from_l1 and (finite or annihilates)
+        return self.workload.dynamic and self.knows_flags(number) and (finite or annihilates)
 
     @property
     def looks_at_flags(self) -> bool:

@@ -24,6 +24,7 @@ from compiler.program.instructions import (
     Reserve,
     SemInc,
     SemWait,
+    Sense,
     Take,
     Thread,
     Wait,
@@ -104,20 +105,24 @@ def grant(frame: Frame, code: CodeBuilder, share: Share) -> None:
 def _read_block(
     frame: BoxFrame, code: CodeBuilder, number: int, counters: Sequence[Counter], extents: Sequence[int]
 ) -> None:
-    plan = frame.stage.operands[number]
-    tensor = frame.tensor(number)
-    noc = frame.names.nocs[frame.plan.loads[number]]
+    tensor, noc = frame.tensor(number), frame.names.nocs[frame.plan.loads[number]]
     strides = frame.local_strides(number)
-    with ExitStack() as stack:
-        inner: list[Step] = [
-            (axis, 1, stack.enter_context(code.loop(extent))) for axis, extent in enumerate(extents) if extent > 1
-        ]
-        page = frame.page(number, counters, inner)
-        if plan.from_l1:
-            code.emit(Await(tensor, page))
-        offset = affine(0, [(strides[axis], counter) for axis, _, counter in inner])
-        code.emit(Read(number, offset, tensor, page, noc))
-    code.emit(Barrier())
+    for fetch in fetches(frame, number):
+        with ExitStack() as stack:
+            inner: list[Step] = [
+                (axis, 1, stack.enter_context(code.loop(extent))) for axis, extent in enumerate(extents) if extent > 1
+            ]
+            page = frame.page(number, counters, inner)
+            if frame.stage.operands[number].from_l1:
+                code.emit(Await(tensor, page))
+            offset = affine(0, [(strides[axis], counter) for axis, _, counter in inner])
+            code.emit(fetch(number, offset, tensor, page, noc))
+        code.emit(Barrier())
+
+
+def fetches(frame: Frame, number: int) -> tuple[type[Sense | Read], ...]:
+    """What is done for every page of operand `number`: where DRAM keeps flags, these come first."""
+    return (Sense, Read) if frame.senses(number) else (Read,)
 
 
 def _pass_on(frame: BoxFrame, code: CodeBuilder, number: int, pages: int, share: Share) -> None:

@@ -11,7 +11,7 @@ from math import prod
 import numpy as np
 
 from compiler.codegen.code import Step, affine
-from compiler.codegen.move import await_grants, grant
+from compiler.codegen.move import await_grants, fetches, grant
 from compiler.codegen.plan import Share
 from compiler.codegen.ragged import Level, RaggedFrame
 from compiler.codegen.tables import Number, Numbers, TableCode
@@ -26,10 +26,10 @@ from compiler.program.instructions import (
     Multicast,
     Pop,
     Push,
-    Read,
     Reserve,
     SemInc,
     SemWait,
+    Sense,
     Thread,
     Wait,
     Write,
@@ -153,16 +153,19 @@ def _read(frame: RaggedFrame, code: TableCode, number: int, counts: Numbers, pag
     access, extents = frame.nest.operands[number], frame.extents(number)
     tensor, noc = frame.tensor(number), frame.names.nocs[frame.plan.loads[number]]
     strides = frame.local_strides(number)
-    with code.turns(counts) as block, ExitStack() as stack:
-        first = code.number(pages)
-        inner: list[Step] = [
-            (axis, 1, stack.enter_context(code.loop(extent))) for axis, extent in enumerate(extents) if extent > 1
-        ]
-        page = first.plus(0, [(access.strides[axis], counter) for axis, _, counter in inner])
-        if frame.stage.operands[number].from_l1:
-            code.emit(Await(tensor, page))
-        places = [(strides[axis], counter) for axis, _, counter in inner]
-        code.emit(Read(number, place.plus(0, [(prod(extents), block), *places]), tensor, page, noc))
+    for fetch in fetches(frame, number):
+        with code.turns(counts) as block, ExitStack() as stack:
+            first = code.number(pages)
+            inner: list[Step] = [
+                (axis, 1, stack.enter_context(code.loop(extent))) for axis, extent in enumerate(extents) if extent > 1
+            ]
+            page = first.plus(0, [(access.strides[axis], counter) for axis, _, counter in inner])
+            if frame.stage.operands[number].from_l1:
+                code.emit(Await(tensor, page))
+            places = [(strides[axis], counter) for axis, _, counter in inner]
+            code.emit(fetch(number, place.plus(0, [(prod(extents), block), *places]), tensor, page, noc))
+        if fetch is Sense:
+            code.emit(Barrier())
 
 
 def _hand_over(frame: RaggedFrame, code: TableCode, number: int, counts: Numbers) -> None:

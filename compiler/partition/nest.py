@@ -25,7 +25,8 @@ class Storage:
 
     Pages outside `live` (over `TileGrid(shape).dims`; None: all are live) read as zeros: either they are zero, or no
     live iteration of any nest uses them. `finite`: no element is NaN or infinite; `promised` if that is assumed rather
-    than proved, and relied upon, so that it has to be checked at run time.
+    than proved, and relied upon, so that it has to be checked at run time. `flagged`: where it goes through DRAM, the
+    flags of its pages are kept there, since much of it may be switched off.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Storage:
     live: TileMask | None = None
     finite: bool = False
     promised: bool = False
+    flagged: bool = False
 
 
 @dataclass(frozen=True, slots=True)

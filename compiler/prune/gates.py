@@ -11,10 +11,12 @@ idle only if the expression provably does not depend on it. Counts of pages do n
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from math import prod
 
 from compiler.numerics import TileGrid
 from compiler.numerics.dependence import needed
-from compiler.partition.nest import Access, ContractBody, MapBody, Nest, ReduceBody, Workload
+from compiler.numerics.expr import identity
+from compiler.partition.nest import Access, ContractBody, MapBody, Nest, ReduceBody, Storage, Workload
 from compiler.program.image import Role
 
 
@@ -38,11 +40,14 @@ def idle(nest: Nest, gate: int) -> frozenset[int]:
 
 @dataclass(frozen=True, slots=True)
 class _Guard:
-    """The page of storage `storage` that guards a page: `offset + sum(strides[d] * t[d])` for page coordinates `t`."""
+    """The page of a gate that guards a page: `offset + sum(strides[d] * t[d])` for page coordinates `t`."""
 
-    storage: int
     offset: int
     strides: tuple[int, ...]
+
+
+COPY_SHARE = 4
+"""A gate that is fed is copied, for its flags, if it has at most one page in so many of what it guards."""
 
 
 def guard(workload: Workload) -> Workload:
@@ -62,49 +67,91 @@ class _Guarding:
         for index, nest in enumerate(workload.nests):
             for number, access in enumerate(nest.operands):
                 self.users.setdefault(access.storage, []).append((index, number))
-        self.before: dict[int, set[int]] = {}
-        """Per guarded nest, the nests that make its gate."""
+        self.storages = list(workload.storages)
+        self.copies: dict[int, int] = {}
+        """Of fed gates, by storage."""
+        self.moved = False
+        """Whether the nests need another order."""
 
     def run(self) -> Workload:
         for index, nest in enumerate(self.workload.nests):
             for gate in range(len(nest.operands)):
                 if self.nests[index].guard < 0:
                     self.exit(index, gate)
-        return self.ordered() if self.before else replace(self.workload, nests=tuple(self.nests))
+        whole = replace(self.workload, storages=tuple(self.flagged()), nests=tuple(self.nests))
+        return _ordered(whole) if self.moved else whole
+
+    def flagged(self) -> Iterator[Storage]:
+        """The storages; gates and what may be dead keep their flags."""
+        kept = {nest.operands[nest.guard].storage for nest in self.nests if nest.guard >= 0}
+        kept |= {nest.out for nest in self.nests if nest.dead}
+        for number, storage in enumerate(self.storages):
+            mine = storage.producer >= 0 and storage.role is Role.TEMPORARY
+            yield replace(storage, flagged=mine and number in kept)
 
     def exit(self, index: int, gate: int) -> None:
         """Guard what nest `index` does not need where its operand `gate` is zero."""
-        nest = self.workload.nests[index]
+        nest = self.nests[index]
         unneeded = idle(nest, gate)
+        region: dict[int, _Guard | None] = {}
         for number in sorted(unneeded):
-            self.enter(index, number, nest.operands[gate])
-        if isinstance(nest.body, ContractBody) and {0, 1} <= unneeded:
+            region.update(self.served(index, number, nest.operands[gate]))
+        own = isinstance(nest.body, ContractBody) and {0, 1} <= unneeded
+        if not (region or own) or not self.packed(index, gate):
+            return
+        storage = self.nests[index].operands[gate].storage
+        for member, guarded in region.items():
+            self.close(member, storage, guarded)
+        if own:
             self.nests[index] = replace(self.nests[index], guard=gate)
 
-    def enter(self, index: int, number: int, gate: Access) -> None:
-        """Guard the nest that makes operand `number` of nest `index`, if that is possible and worth it."""
+    def packed(self, index: int, gate: int) -> bool:
+        """Make sure that the operand `gate` of nest `index` is written by a packer, which flags its pages: what is fed
+        is copied first. False if that is too much to copy."""
+        nest = self.nests[index]
+        number = nest.operands[gate].storage
+        fed = self.storages[number]
+        if fed.producer >= 0:
+            return True
+        grid = TileGrid(fed.shape)
+        if grid.pages * COPY_SHARE > prod(nest.out_dims):
+            return False
+        if number not in self.copies:
+            self.copies[number] = len(self.storages)
+            name, body = f"gate_{fed.name}", MapBody(identity(fed.dtype))
+            source = (Access(number, grid.strides),)
+            copy = Nest(name, nest.span, nest.span, len(self.storages), fed.shape, (), source, body)
+            self.storages.append(Storage(name, fed.dtype, fed.shape, Role.TEMPORARY, len(self.nests)))
+            self.nests.append(copy)
+        access = replace(nest.operands[gate], storage=self.copies[number])
+        operands = (*nest.operands[:gate], access, *nest.operands[gate + 1 :])
+        self.nests[index] = replace(nest, operands=operands)
+        self.moved = True
+        return True
+
+    def served(self, index: int, number: int, gate: Access) -> Mapping[int, _Guard | None]:
+        """The nests that serve operand `number` of nest `index` alone, with their guards; none if the gate cannot guard
+        them or that is not worth it."""
         producer = self.only_for(index, number)
-        if producer < 0 or producer in self.ancestors(self.workload.storages[gate.storage].producer):
-            return
+        if producer < 0 or producer in self.ancestors(self.storages[gate.storage].producer):
+            return {}
         mapped = self.mapped(index, number, gate)
         region = self.region(producer, mapped) if mapped is not None else {}
-        if any(isinstance(self.nests[member].body, ContractBody) for member in region):
-            for member, own in region.items():
-                self.close(member, own)
+        return region if any(isinstance(self.nests[member].body, ContractBody) for member in region) else {}
 
     def only_for(self, index: int, number: int) -> int:
         """The nest that makes operand `number` of nest `index`, if nobody else wants its result; else -1."""
         storage = self.nests[index].operands[number].storage
-        alone = self.workload.storages[storage].role is Role.TEMPORARY and len(self.users[storage]) == 1
-        producer = self.workload.storages[storage].producer
+        alone = self.storages[storage].role is Role.TEMPORARY and len(self.users[storage]) == 1
+        producer = self.storages[storage].producer
         return producer if alone and producer >= 0 and not self.nests[producer].dead else -1
 
     def mapped(self, index: int, number: int, gate: Access) -> _Guard | None:
         """The gate as a function of the pages of operand `number`, where every use of a page meets the same gate."""
         nest, access = self.nests[index], self.nests[index].operands[number]
-        shape = self.workload.storages[access.storage].shape
-        producer = self.workload.storages[access.storage].producer
-        grid = TileGrid(self.workload.nests[producer].shape)
+        shape = self.storages[access.storage].shape
+        producer = self.storages[access.storage].producer
+        grid = TileGrid(self.nests[producer].shape)
         if TileGrid(shape).dims != grid.dims or access.offset:
             return None
         axis_of = {
@@ -116,7 +163,7 @@ class _Guarding:
                 if own not in axis_of:
                     return None
                 strides[axis_of[own]] = step
-        return _Guard(gate.storage, gate.offset, tuple(strides))
+        return _Guard(gate.offset, tuple(strides))
 
     def region(self, producer: int, own: _Guard) -> Mapping[int, _Guard | None]:
         """The nests that serve the guarded result of `producer` alone, with their guards.
@@ -126,7 +173,7 @@ class _Guarding:
         nest = self.nests[producer]
         if not isinstance(nest.body, ContractBody | MapBody | ReduceBody):
             return {}
-        gate = Access(own.storage, (*own.strides, *(0,) * len(nest.reduced)), offset=own.offset)
+        gate = Access(-1, (*own.strides, *(0,) * len(nest.reduced)), offset=own.offset)
         found: dict[int, _Guard | None] = {}
         reached = False
         for number in range(len(nest.operands)):
@@ -138,18 +185,16 @@ class _Guarding:
         found[producer] = None if reached and not isinstance(nest.body, ContractBody) else own
         return found
 
-    def close(self, member: int, own: _Guard | None) -> None:
-        """Make `member` answer dead pages with dead pages; if it has an `own` guard, the gate becomes its last
+    def close(self, member: int, gate: int, own: _Guard | None) -> None:
+        """Make `member` answer dead pages with dead pages; if it has an `own` guard, storage `gate` becomes its last
         operand."""
         nest = self.nests[member]
         if own is None:
             self.nests[member] = replace(nest, dead=True)
             return
-        access = Access(own.storage, (*own.strides, *(0,) * len(nest.reduced)), offset=own.offset)
+        access = Access(gate, (*own.strides, *(0,) * len(nest.reduced)), offset=own.offset)
         self.nests[member] = replace(nest, operands=(*nest.operands, access), guard=len(nest.operands), dead=True)
-        maker = self.workload.storages[own.storage].producer
-        if maker >= 0:
-            self.before.setdefault(member, set()).add(maker)
+        self.moved = True
 
     def ancestors(self, nest: int) -> frozenset[int]:
         """The nests that `nest` depends on, itself included."""
@@ -164,23 +209,24 @@ class _Guarding:
 
     def inputs(self, index: int) -> Iterator[int]:
         for access in self.nests[index].operands:
-            yield self.workload.storages[access.storage].producer
+            yield self.storages[access.storage].producer
 
-    def ordered(self) -> Workload:
-        """The nests in an order in which every gate comes before what it guards, otherwise as they were."""
-        order: list[int] = []
-        placed: set[int] = set()
 
-        def place(index: int) -> None:
-            if index not in placed:
-                placed.add(index)
-                for producer in sorted(self.inputs(index)):
-                    if producer >= 0:
-                        place(producer)
-                order.append(index)
+def _ordered(workload: Workload) -> Workload:
+    """The nests in an order in which every gate comes before what it guards, otherwise as they were."""
+    order: list[int] = []
+    placed: set[int] = set()
 
-        for index in range(len(self.nests)):
-            place(index)
-        where = {old: new for new, old in enumerate(order)}
-        storages = tuple(replace(s, producer=where.get(s.producer, -1)) for s in self.workload.storages)
-        return replace(self.workload, storages=storages, nests=tuple(self.nests[old] for old in order))
+    def place(index: int) -> None:
+        if index not in placed:
+            placed.add(index)
+            inputs = (workload.storages[access.storage].producer for access in workload.nests[index].operands)
+            for producer in sorted(producer for producer in inputs if producer >= 0):
+                place(producer)
+            order.append(index)
+
+    for index in range(len(workload.nests)):
+        place(index)
+    where = {old: new for new, old in enumerate(order)}
+    storages = tuple(replace(storage, producer=where.get(storage.producer, -1)) for storage in workload.storages)
+    return replace(workload, storages=storages, nests=tuple(workload.nests[old] for old in order))

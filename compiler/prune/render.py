@@ -20,13 +20,29 @@ from compiler.prune.solve import Pruned
 
 def render(pruned: Pruned) -> str:
     """Return the text; it ends with a line break."""
-    if not pruned.certificates:
+    if not (pruned.certificates or pruned.switches or pruned.streams):
         return "nothing was pruned\n"
     ordered = sorted(pruned.certificates, key=lambda c: (_place(c.span), c.nest))
     lines = []
     for place, group in groupby(ordered, key=lambda c: _place(c.span)):
         lines += list(_group(pruned, place, list(group)))
-    return "".join(f"{line}\n" for line in (*lines, f"in all: {_savings(pruned.saved)}"))
+    if pruned.certificates:
+        lines.append(f"in all: {_savings(pruned.saved)}")
+    return "".join(f"{line}\n" for line in (*lines, *_at_run_time(pruned)))
+
+
+def _at_run_time(pruned: Pruned) -> Iterator[str]:
+    """What gates and zero tiles may spare besides."""
+    if pruned.switches or pruned.streams:
+        yield "at run time:"
+    for switch in pruned.switches:
+        gate = f"`{switch.gate}`" + (f" ({_place(switch.gate_span)})" if switch.gate_span else "")
+        yield f"  {switch.name} ({_place(switch.span)}): tiles are left out where the gate {gate} is zero"
+    for stream in pruned.streams:
+        yield (
+            f"  {stream.name} ({_place(stream.span)}): products with its zero tiles are left out; "
+            f"pays below {stream.density:.0%} of tiles that are not zero"
+        )
 
 
 def _place(span: Span | None) -> str:

@@ -21,15 +21,19 @@ from compiler.prune.forward import source_facts
 from compiler.prune.gates import guard
 from compiler.prune.options import PruneOptions
 from compiler.prune.signs import signs_that_matter
+from compiler.prune.streams import Stream, Switch, streams, switches
+from compiler.prune.zeros import expect_zeros
 from compiler.target import Machine
 
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """The workload that is left, and why the rest is not needed."""
+    """The workload that is left, and why the rest is not needed; what the run may leave out besides."""
 
     workload: Workload
     certificates: tuple[Certificate, ...] = ()
+    switches: tuple[Switch, ...] = ()
+    streams: tuple[Stream, ...] = ()
 
     @property
     def saved(self) -> Savings:
@@ -47,8 +51,14 @@ def prune(machine: Machine | None, workload: Workload, options: PruneOptions | N
     options = options or PruneOptions()
     pruned = _static(workload, options) if options.mode.static else Pruned(workload)
     if options.mode.dynamic:
-        pruned = replace(pruned, workload=replace(guard(pruned.workload), dynamic=True))
+        pruned = _dynamic(machine, pruned, options)
     return pruned
+
+
+def _dynamic(machine: Machine | None, pruned: Pruned, options: PruneOptions) -> Pruned:
+    workload = expect_zeros(machine, guard(pruned.workload), options.assume_finite)
+    found = tuple(streams(machine, workload)) if machine is not None else ()
+    return replace(pruned, workload=replace(workload, dynamic=True), switches=tuple(switches(workload)), streams=found)
 
 
 def _static(workload: Workload, options: PruneOptions) -> Pruned:

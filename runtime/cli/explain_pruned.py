@@ -26,11 +26,12 @@ def explain_pruned(arguments: Namespace, terminal: Terminal) -> int:
         pruned = prune(machine, workload, options)
     terminal.warnings(program.warnings, program.sources)
     found = difference(workload, pruned.workload)
-    text = "" if found.nothing else render(pruned)
+    text = render(pruned) if pruned.certificates or pruned.switches or pruned.streams else ""
     if found.nothing:
         terminal.text(f"nothing is left out of `{program.graph.name}` before it runs")
     else:
         terminal.table(planned_table(found))
+    if text:
         terminal.text(f"\n{text}")
     terminal.document({"ok": True, "planned": planned_document(found), "certificates": text})
     return ExitCode.OK

@@ -1,0 +1,74 @@
+"""Tensors of which whole tiles may turn out to be zero at run time, and what it takes to leave out their products.
+
+What becomes zero is not known when a program is compiled, but where zeros come from is: `relu`, and choices of which
+one side is zero. Such a tensor keeps its flags, in L1 and in DRAM. A product with a zero tile is zero only if the other
+factor is finite: that is known of what is declared or assumed so, and is then checked by the host.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from compiler.numerics import Expr, ScalarOp
+from compiler.partition.nest import ContractBody, MapBody, Nest, ReduceBody, Storage, Workload
+from compiler.program.image import Role
+from compiler.prune.streams import LEAST_DENSITY, pays_below
+from compiler.target import Machine
+
+_FED = (Role.INPUT, Role.WEIGHT, Role.STATE)
+
+
+def makes_zeros(expr: Expr) -> bool:
+    """Whether `expr` is made to give zero often: a choice, a maximum or a minimum with 0 as one side."""
+    nodes = expr.nodes
+    index = len(nodes) - 1
+    while nodes[index].op is ScalarOp.CAST:
+        index = nodes[index].args[0]
+    node = nodes[index]
+    sides = node.args[1:] if node.op is ScalarOp.WHERE else node.args
+    chosen = node.op in (ScalarOp.WHERE, ScalarOp.MAX, ScalarOp.MIN)
+    return chosen and any(nodes[side].op is ScalarOp.CONST and nodes[side].value == 0 for side in sides)
+
+
+def expect_zeros(machine: Machine | None, workload: Workload, assume_finite: bool) -> Workload:
+    """Return `workload` with the factors of its products marked: those that keep flags (`Storage.flagged`) because that
+    pays on `machine`, and those that are taken to be finite because they are declared so or `assume_finite` says so."""
+    flagged: set[int] = set()
+    finite: set[int] = set()
+    for nest in workload.nests:
+        if isinstance(nest.body, ContractBody):
+            for number in (0, 1):
+                storage, other = (nest.operands[k].storage for k in (number, 1 - number))
+                pays = machine is None or pays_below(machine, workload, storage) >= LEAST_DENSITY
+                if _collapses(workload, workload.storages[storage]) and pays:
+                    flagged.add(storage)
+                    finite.add(other)
+    return replace(workload, storages=tuple(_marked(workload, flagged, finite, assume_finite)))
+
+
+def _collapses(workload: Workload, storage: Storage) -> bool:
+    if storage.producer < 0 or storage.role is not Role.TEMPORARY:
+        return False
+    last = _last_expression(workload.nests[storage.producer])
+    return last is not None and makes_zeros(last)
+
+
+def _last_expression(nest: Nest) -> Expr | None:
+    match nest.body:
+        case MapBody(expr=expr):
+            return expr
+        case ReduceBody(epilogue=epilogue) | ContractBody(epilogue=epilogue):
+            return epilogue
+        case _:
+            return None
+
+
+def _marked(workload: Workload, flagged: set[int], finite: set[int], assume_finite: bool) -> Iterator[Storage]:
+    for number, storage in enumerate(workload.storages):
+        promised = number in finite and storage.role in _FED and storage.dtype.is_float
+        promised = promised and (storage.finite or assume_finite)
+        yield replace(
+            storage,
+            flagged=storage.flagged or number in flagged,
+            finite=storage.finite or promised,
+            promised=storage.promised or promised,
+        )
