@@ -148,3 +148,74 @@ def test_a_program_without_a_file() -> None:
     assert isinstance(p, Program)
     with pytest.raises(DiagnosticError, match="E0307"):
         p.graph()
+
+
+def test_index_notation_and_changes() -> None:
+    p = Program("p")
+    x, w, now = p.input("x", "f32", 4, 8), p.weight("w", "f32", 8, 4), p.input("now", "i32")
+    cache = p.state("cache", "f32", 2, 4, 4)
+    h, i, j, k = p.indices("h i, j k")
+    y = p.tensor()
+    y[i, j] = 2 * std.sum(k)(x[i, k] * w[k, j]) + std.exp(x[i, 2 * j]) * std.f32(j)
+    cache[h, now, ...] = y[1]
+    y[0, 1:3] = 1.0
+    p.result(y + cache[0] + std.f32(p.call("iota", 4)), "f32", 4, 4)
+    text = """program p(x: input f32[4, 8], w: weight f32[8, 4], now: input i32, cache: state f32[2, 4, 4])
+            -> f32[4, 4] {
+        y[i, j] = 2 * sum(k) (x[i, k] * w[k, j]) + exp(x[i, 2 * j]) * f32(j)
+        cache[h, now, ...] = y[1]
+        y[0, 1:3] = 1.0
+        return y + cache[0] + f32(iota(4))
+    }"""
+    assert plain(p.graph()) == plain(lower(load(text, "t"), None, {}))
+
+
+def test_a_loop_with_a_condition() -> None:
+    p = Program("p")
+    x = p.input("x", "f32", 4, 8)
+    with p.loop(lambda: std.max(x, axis=1) + 1.0 < 9.0, limit=3):
+        y = x * 2.0
+        p.update(x, y + 1.0)
+    p.result(x, "f32", 4, 8)
+    text = """program p(x: input f32[4, 8]) -> f32[4, 8] {
+        while max(x, axis=1) + 1.0 < 9.0 limit 3 {
+            y = x * 2.0
+            x = y + 1.0
+        }
+        return x
+    }"""
+    assert plain(p.graph()) == plain(lower(load(text, "t"), None, {}))
+
+
+def mistaken(number: int) -> None:
+    p = Program("p")
+    x, (i, k) = p.input("x", "f32", 4, 8), p.indices("i k")
+    y = p.tensor()
+    if number == 0:
+        y[i] = std.sum(k) * 2.0
+    elif number == 1:
+        y[i] = x(k)
+    elif number == 2:
+        x[i, k][0] = 1.0
+    elif number == 3:
+        std.several("split", 2, x[i, :], 2)
+    elif number == 4:
+        std.iota(4)
+    elif number == 5:
+        y[0] = x
+        p.result(y, "f32", 4, 8)
+        p.graph()
+    else:
+        p.result(x[i, k], "f32")
+        p.graph()
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), list(enumerate(("E0108", "E0202", "E0204", "E0209", "E0209", "E0201", "E0201")))
+)
+def test_mistakes_in_index_notation(number: int, code: str) -> None:
+    with pytest.raises(DiagnosticError) as error:
+        mistaken(number)
+    (diagnostic,) = {d.code: d for d in error.value.diagnostics}.values()
+    assert diagnostic.code == code
+    assert all(label.span.source == "test_builder.py" for label in diagnostic.labels)

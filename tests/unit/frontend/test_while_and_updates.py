@@ -90,6 +90,24 @@ def test_bodies_hold_any_statement(inner: str) -> None:
     np.testing.assert_array_equal(run(text, x=np.array([0.0, 4.0, 7.0], np.float32))["out"], [6.0, 6.0, 7.0])
 
 
+@given(st.integers(0, 9))
+def test_turns_with_numbers(stop: int) -> None:
+    text = """program p(x: input f32[4], stop: input i32) -> (f32[4], i32) {
+        turns = 0 * stop
+        for i in 1:4 while turns < stop {
+            x[i] = x[i - 1] + x[i]
+            turns = turns + 1
+        }
+        return x, turns
+    }"""
+    found = run(text, x=np.array([1, 2, 3, 4], np.float32), stop=stop)
+    wanted = [1, 2, 3, 4]
+    for i in range(1, 1 + min(stop, 3)):
+        wanted[i] += wanted[i - 1]
+    np.testing.assert_array_equal(found["out0"], wanted)
+    assert found["out1"] == min(stop, 3)
+
+
 def test_loops_inside_each_other() -> None:
     text = """program p(x: input f32[3], n: input i32) -> f32[3] {
         while n > 0 limit 3 {
