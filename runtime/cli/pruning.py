@@ -89,8 +89,9 @@ def left_out_table(found: LeftOut) -> Table:
     every = found.operations + found.skipped_operations
     rows = (
         ("tile operations", number(found.skipped_operations), f"of {number(every)}"),
-        ("reads", number(found.reads), "guarded by a gate that was zero"),
-        ("payloads", number(found.headers), f"of zero tiles; with the reads {amount(found.payload_bytes)}"),
+        ("reads", number(found.reads), "guarded by a gate that was zero, or of zero tiles in DRAM"),
+        ("writes", number(found.writes), "of zero tiles to DRAM"),
+        ("payloads", number(found.headers), f"of zero tiles; with reads and writes {amount(found.payload_bytes)}"),
         ("NoC flits", number(found.flits), "summed over all links"),
     )
     return Table("Left out in the run", ("", "", ""), rows, numeric=(1,))

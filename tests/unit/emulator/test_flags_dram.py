@@ -1,7 +1,7 @@
 """Flags in DRAM: pages of which only a word is written, senses, reads that heed them, and programs that misuse them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,104 +11,35 @@ from hypothesis import strategies as st
 from compiler.numerics import DType
 from compiler.numerics.masks import TileMask
 from compiler.program import instructions as ins
-from compiler.program.image import CircularBuffer, DramPlace, Role
-from compiler.program.instructions import FLAG_WORD, ZERO, Affine, CbTile
+from compiler.program.image import CoreSet, DramPlace, Role
+from compiler.program.instructions import FLAG_WORD, ZERO, Affine
 from compiler.program.pages import channel_bytes
 from compiler.target import costs
 from emulator import Profile, RunResult, run
 from emulator.faults import SoftwareFault, UninitializedRead
 from emulator.profile import Spared
-from tests.unit.emulator.flagging import BASE, MACHINE, Array, checked_machine, kernels, same, tile
-from tests.unit.emulator.handmade import Handmade, Program, seq
+from tests.unit.emulator.flagging import MACHINE, checked_machine, same, tile
+from tests.unit.emulator.handmade import Program, seq
+from tests.unit.emulator.relaying import (
+    BARE,
+    FAR,
+    KINDS,
+    NEAR,
+    Relay,
+    copied,
+    one_by_one,
+    plain,
+    relayed,
+    ring,
+    sensed,
+    values,
+)
 
-NEAR, FAR = 1, 14
 BARRIER = 5
 PAGE_BYTES = 4096
 PAYLOAD_FLITS = PAGE_BYTES // MACHINE.noc.flit_bytes
 CHANNELS = MACHINE.dram.channels
 ONE = Affine(1)
-
-KINDS = {
-    "live": tile(3.0),
-    "zero": tile(0.0),
-    "negative": tile(-0.0, (4, 4)),
-    "infinite": tile(np.inf, (3, 3)),
-    "dead": tile(7.0),
-}
-"""Pages as they are computed; a dead one is not."""
-BARE = ("zero", "dead")
-"""What a word stands for."""
-
-
-def values(kinds: Sequence[str]) -> Array:
-    return np.concatenate([tile(0.0) if kind in ("", "dead") else KINDS[kind] for kind in kinds], axis=1)
-
-
-def ring(number: int, capacity: int) -> CircularBuffer:
-    return CircularBuffer(BASE + number * 65536, capacity, DType.F32)
-
-
-def copied(source: int, target: int) -> tuple[ins.Instruction, ...]:
-    """A page goes from cb to cb, by way of the packer; a dead one stays dead."""
-    start = (ins.Wait(source, 1), ins.Reserve(target, 1), ins.Map(0, 0, (CbTile(source, ZERO),), (), True))
-    return seq(*start, ins.Pack(0, target, ZERO, False, None), ins.Push(target, 1), ins.Pop(source, 1))
-
-
-@dataclass
-class Relay(Handmade):
-    """`x` is computed to temporary `t`, number 1, in one epoch, and copied to `y`, number 2, in a later one."""
-
-    flagged: bool = True
-
-    def start(self, pages: int) -> None:
-        self.kernels = kernels(DType.F32)
-        for name, role in (("x", Role.INPUT), ("t", Role.TEMPORARY), ("y", Role.OUTPUT)):
-            self.dram(name, DType.F32, (32, 32 * pages), role)
-        self.tensors[1] = replace(self.tensors[1], flagged=self.flagged)
-
-    def compute(self, kinds: Sequence[str], core: int = NEAR) -> None:
-        """The epoch that writes `t`; of `x`, only the pages that are written matter ("": none)."""
-        read: list[ins.Instruction] = []
-        write: list[ins.Instruction] = []
-        for number, kind in enumerate(kinds):
-            if kind:
-                fetch = ins.Read(0, ZERO, 0, Affine(number), 0, 0 if kind == "dead" else -1)
-                read += seq(ins.Reserve(0, 1), fetch, ins.Barrier(), ins.Push(0, 1))
-                write += seq(ins.Wait(1, 1), ins.Write(1, ZERO, 1, Affine(number), 1), ins.Barrier(), ins.Pop(1, 1))
-        loop, count = copied(0, 1), sum(1 for kind in kinds if kind)
-        compute = seq(ins.Loop(count), *loop, ins.End())
-        self.epoch([Program(core, [ring(0, 2), ring(1, 2)], read, write, compute)])
-
-    def copy(self, read: Sequence[ins.Instruction], pages: int, capacity: int = 2, core: int = FAR) -> None:
-        """The epoch in which `read` brings the pages of `t` to cb 0; they are written to `y`."""
-        store = (ins.Wait(0, 1), ins.Probe(0, 0, ZERO), ins.Write(0, ZERO, 2, Affine(0, (1,)), 1), ins.Barrier())
-        write = seq(ins.Loop(pages), *store, ins.Pop(0, 1), ins.End())
-        self.epoch([Program(core, [ring(0, capacity)], read, write)])
-
-
-def sensed(first: int, count: int = 1) -> tuple[ins.Instruction, ...]:
-    """`count` pages of `t`, sensed together, then read."""
-    ask = [ins.Sense(0, Affine(k), 1, Affine(first + k), 0) for k in range(count)]
-    get = [ins.Read(0, Affine(k), 1, Affine(first + k), 0) for k in range(count)]
-    return seq(ins.Reserve(0, count), *ask, ins.Barrier(), *get, ins.Barrier(), ins.Push(0, count))
-
-
-def plain(first: int, count: int = 1) -> tuple[ins.Instruction, ...]:
-    return tuple(at for at in sensed(first, count) if not isinstance(at, ins.Sense))
-
-
-def relayed(
-    kinds: Sequence[str], read: Sequence[ins.Instruction], flagged: bool = True, capacity: int = 2
-) -> RunResult:
-    relay = Relay(MACHINE, flagged=flagged)
-    relay.start(len(kinds))
-    relay.compute(kinds)
-    relay.copy(read, len(kinds), capacity)
-    return run(relay.image(), {"x": values(kinds)})
-
-
-def one_by_one(kinds: Sequence[str]) -> tuple[ins.Instruction, ...]:
-    return tuple(at for number in range(len(kinds)) for at in sensed(number))
 
 
 def traffic(profile: Profile, epoch: int, tensor: str = "t") -> tuple[int, int]:
@@ -354,3 +285,27 @@ def test_flags_serve_one_read() -> None:
     with pytest.raises(UninitializedRead):
         relayed(["zero"], read)
     assert same(relayed(["live"], read).outputs["y"], values(["live"]))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_was_sensed_travels_on_as_a_header(kind: str) -> None:
+    """A core passes the page on to its neighbour, which finds its flags as well."""
+    relay = Relay(MACHINE)
+    relay.start(1)
+    relay.compute([kind])
+    relay.dram("z", DType.F32, (32, 32), Role.INPUT)
+    sender, receiver = 0, 1
+    send = (ins.Multicast(0, ZERO, 1, 0, 0), ins.SemInc(ZERO, 0, 1, 0), ins.Barrier(), ins.Push(0, 1))
+    ready = (ins.SemInc(ONE, 1, 1, 0), ins.SemWait(ZERO, 1), ins.Push(0, 1), ins.Barrier())
+    first = seq(*sensed(0)[:-1], ins.SemWait(ONE, 1), *send)
+    gated = (ins.Wait(0, 1), ins.Probe(2, 0, ZERO), ins.Pop(0, 1), ins.Reserve(1, 1), ins.Read(1, ZERO, 3, ZERO, 0, 2))
+    write = (*gated, ins.Barrier(), ins.Push(1, 1), ins.Wait(1, 1), ins.Write(1, ZERO, 2, ZERO, 1), ins.Barrier())
+    rings = [ring(0, 1), ring(1, 1)]
+    programs = [
+        Program(sender, rings, first, seq(ins.Wait(0, 1), ins.Pop(0, 1))),
+        Program(receiver, rings, seq(ins.Reserve(0, 1), *ready), seq(*write, ins.Pop(1, 1))),
+    ]
+    relay.epoch(programs, [CoreSet((sender, receiver), True), CoreSet((sender,), False)])
+    found = run(relay.image(), {"x": values([kind]), "z": tile(5.0)})
+    assert found.profile.epochs[1].spared.headers == (kind in BARE)
+    assert same(found.outputs["y"], tile(0.0 if kind in (*BARE, "negative") else 5.0))
