@@ -63,9 +63,19 @@ def _loads(frame: BoxFrame, code: CodeBuilder, thread: Thread, level: int, count
 
 
 def _loads_at(frame: BoxFrame, code: CodeBuilder, thread: Thread, level: int, counters: Sequence[Counter]) -> None:
-    for number, plan in enumerate(frame.stage.operands):
-        if plan.thread is thread and plan.level == level:
-            _load(frame, code, number, counters)
+    """Emit the loads of `thread` at `level`."""
+    plans = enumerate(frame.stage.operands)
+    _load(frame, code, [n for n, plan in plans if plan.thread is thread and plan.level == level], counters)
+
+
+def _load(frame: BoxFrame, code: CodeBuilder, numbers: Sequence[int], counters: Sequence[Counter]) -> None:
+    """Load operands `numbers`, which are of one level: all loads are issued before the first is waited for."""
+    for number in numbers:
+        _begin_load(frame, code, number, counters)
+    if any(_reads(frame, number) for number in numbers):
+        code.emit(Barrier())
+    for number in numbers:
+        _hand_over(frame, code, number)
 
 
 def _units(frame: BoxFrame, code: CodeBuilder, level: int, counters: Sequence[Counter]) -> None:
@@ -80,18 +90,28 @@ def _units(frame: BoxFrame, code: CodeBuilder, level: int, counters: Sequence[Co
         _units(frame, code, level + 1, [*counters, counter])
 
 
-def _load(frame: BoxFrame, code: CodeBuilder, number: int, counters: Sequence[Counter]) -> None:
-    extents = frame.extents(number)
-    pages = prod(extents)
+def _reads(frame: BoxFrame, number: int) -> bool:
+    """Whether this core reads operand `number` itself."""
     share = frame.plan.shares[number]
-    code.emit(Reserve(number, pages))
-    if share is None:
+    return share is None or frame.leads(share)
+
+
+def _begin_load(frame: BoxFrame, code: CodeBuilder, number: int, counters: Sequence[Counter]) -> None:
+    """Make room for one load of an operand, and issue its reads or tell its leader."""
+    extents, share = frame.extents(number), frame.plan.shares[number]
+    code.emit(Reserve(number, prod(extents)))
+    if share is None or frame.leads(share):
         _read_block(frame, code, number, counters, extents)
-    elif frame.leads(share):
-        _read_block(frame, code, number, counters, extents)
-        _pass_on(frame, code, number, pages, share)
     else:
         grant(frame, code, share)
+
+
+def _hand_over(frame: BoxFrame, code: CodeBuilder, number: int) -> None:
+    """Push a block that was read, or that the leader sends; a leader sends it on."""
+    pages, share = prod(frame.extents(number)), frame.plan.shares[number]
+    if share is not None and frame.leads(share):
+        _pass_on(frame, code, number, pages, share)
+    elif share is not None:
         code.emit(SemWait(affine(share.arrived), 1))
     code.emit(Push(number, pages))
 
@@ -117,7 +137,8 @@ def _read_block(
                 code.emit(Await(tensor, page))
             offset = affine(0, [(strides[axis], counter) for axis, _, counter in inner])
             code.emit(fetch(number, offset, tensor, page, noc))
-        code.emit(Barrier())
+        if fetch is Sense:
+            code.emit(Barrier())
 
 
 def fetches(frame: Frame, number: int) -> tuple[type[Sense | Read], ...]:
@@ -184,7 +205,7 @@ def _take(frame: BoxFrame, code: CodeBuilder, body: TakeBody, level: int, counte
     """Emit the loops from `level` on that load the numbers of rows and put the result together from these rows."""
     held = prod(frame.extents(0)) if frame.stage.operands[0].level == level else 0
     if held:
-        _load(frame, code, 0, counters)
+        _load(frame, code, [0], counters)
         code.emit(Wait(0, held))
     if level == frame.unit_level:
         _take_unit(frame, code, body, counters)

@@ -18,7 +18,8 @@ from compiler.route.problem import RouteProblem, Stream, Transfer, TransferKind
 from compiler.target import Coord, Machine
 
 READ_NOC, WRITE_NOC = 0, 1
-"""The networks that the read and the write thread use unless the router finds better, as in tt-metal's defaults."""
+"""The networks of what the read and the write thread ask for unless the router finds better, as in tt-metal's
+defaults; what a core sends on does not get in the way of what it reads meanwhile."""
 SEMAPHORE_BYTES = 4
 
 
@@ -146,7 +147,7 @@ class _Planner:
             leader_set=tuple(leader_sets),
             member_set=tuple(member_sets),
             grant_stream=self.stream(f"grant {name}", grants, WRITE_NOC),
-            data_stream=self.stream(f"share {name}", data, READ_NOC),
+            data_stream=self.stream(f"share {name}", data, WRITE_NOC),
         )
 
     def announce(self, number: int, stage: Stage) -> tuple[int, int]:

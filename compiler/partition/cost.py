@@ -111,15 +111,14 @@ def load_latency(machine: Machine, from_l1: bool) -> int:
 def load_cycles(machine: Machine, nbytes: int, pages: int, members: int, from_l1: bool) -> int:
     """Return how long the loading thread is busy with one block: reading it and, for several members, sending it on."""
     cycles = load_latency(machine, from_l1) + max(pages * machine.noc.read_issue, flits(machine, nbytes))
-    return cycles + (share_cycles(machine, nbytes, 1) if members > 1 else 0)
+    return cycles + (share_cycles(machine, nbytes) if members > 1 else 0)
 
 
-def share_cycles(machine: Machine, nbytes: int, parts: int) -> int:
-    """Return how long the loading thread is busy with sending `parts` parts of `nbytes` bytes on to several members."""
+def share_cycles(machine: Machine, nbytes: int) -> int:
+    """Return how long the loading thread is busy with sending `nbytes` bytes on to several members."""
     ring = machine.columns + machine.rows
     cycles = machine.noc.write_overhead + machine.noc.hop * ring + 2 * machine.noc.atomic_issue
-    once = flits(machine, nbytes) + packets(machine, nbytes) * multicast_reserve(machine, ring // 2)
-    return cycles + parts * once
+    return cycles + flits(machine, nbytes) + packets(machine, nbytes) * multicast_reserve(machine, ring // 2)
 
 
 def sharers(stage: Stage, sharing: Sharing) -> int:

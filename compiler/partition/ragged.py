@@ -76,14 +76,12 @@ class Loads:
 @dataclass(frozen=True, slots=True)
 class Totals:
     """Sums over the loads of one operand, per core: the number of loads, of operand blocks that they bring, of operand
-    blocks of the largest load, and of pages that are not known to be zero. `even`: whether all its loads bring the same
-    number of operand blocks."""
+    blocks of the largest load, and of pages that are not known to be zero."""
 
     times: Numbers
     blocks: Numbers
     peak: Numbers
     live_pages: Numbers
-    even: Flags
 
 
 @dataclass(frozen=True, slots=True)
@@ -401,7 +399,6 @@ def _totals(
         blocks=blocks,
         peak=peak,
         live_pages=live_sums[ends] - live_sums[found.load_bounds],
-        even=peak * found.load_counts == blocks,
     )
 
 

@@ -11,7 +11,7 @@ from compiler.numerics.layout import page_bytes
 from compiler.partition.cost import Estimate, load_cycles, share_cycles, sharers
 from compiler.partition.live import Numbers, live_steps
 from compiler.partition.nest import ContractBody, GatherBody, MapBody, Nest, ReduceBody, TakeBody, Workload
-from compiler.partition.ragged import layout, load_totals, operand_extents
+from compiler.partition.ragged import in_pieces, layout, load_totals, operand_extents, piece_blocks
 from compiler.partition.stages import OperandPlan, Sharing, Stage
 from compiler.program.instructions import Thread
 from compiler.target import Machine
@@ -108,16 +108,17 @@ def loading_cycles(machine: Machine, workload: Workload, stage: Stage, number: i
     totals = load_totals(workload, stage, number, plan)
     pages = prod(operand_extents(nest, stage, number))
     nbytes = pages * page_bytes(workload.storages[nest.operands[number].storage].dtype)
-    shared = plan.sharing is not Sharing.NONE
-    amounts = list(zip(totals.times.tolist(), totals.blocks.tolist(), totals.even.tolist(), strict=True))
+    most = piece_blocks(operand_extents(nest, stage, number))
+    apart = in_pieces(workload, stage, number, plan)
+    amounts = list(zip(totals.times.tolist(), totals.blocks.tolist(), apart.tolist(), strict=True))
     cycles: dict[tuple[int, int, bool], int] = {}
-    for times, blocks, even in set(amounts):
+    for times, blocks, pieces in set(amounts):
         average = -(-blocks // max(1, times))
-        once = load_cycles(machine, average * nbytes, average * pages, 1, plan.from_l1)
-        once += average * machine.core.table_load
-        if shared:
-            once += share_cycles(machine, average * nbytes, 1) if even else share_cycles(machine, nbytes, average)
-        cycles[times, blocks, even] = times * once
+        size = min(average, most) if pieces else average
+        read = load_cycles(machine, size * nbytes, size * pages, 1, plan.from_l1) + size * machine.core.table_load
+        send = share_cycles(machine, size * nbytes) if plan.sharing is not Sharing.NONE else 0
+        once = max(read, send) * -(-average // most) + min(read, send) if pieces else read + send
+        cycles[times, blocks, pieces] = times * once
     return np.array([cycles[amount] for amount in amounts], np.int64)
 
 
