@@ -13,6 +13,7 @@ from typing import Protocol
 from compiler.codegen.code import GUARD_VARIABLE, NO_GUARD, CodeBuilder, Step, affine
 from compiler.codegen.frame import Frame
 from compiler.numerics import TILE, DType, Expr, TileGrid
+from compiler.numerics.dependence import vanishes
 from compiler.numerics.expr import identity
 from compiler.numerics.fidelity import Part
 from compiler.partition.cost import register_block
@@ -293,7 +294,22 @@ class Bodies:
     def map(self, expr: Expr, operands: Sequence[tuple[Operand, CbTile | DstTile]], dst: int, guard: int) -> None:
         kernel = self.kernels.number(Kernel(expr, tuple(operand for operand, _ in operands)))
         places = tuple(place for _, place in operands)
-        self.code.emit(Map(kernel, dst, places, dead=self.frame.nest.dead, guard=guard))
+        zeros = self.zeros(expr, places) if self.frame.workload.dynamic else ()
+        self.code.emit(Map(kernel, dst, places, zeros, self.frame.nest.dead, guard))
+
+    def zeros(self, expr: Expr, places: tuple[CbTile | DstTile, ...]) -> tuple[int, ...]:
+        """The operands whose flag may say that the result is zero: those with flags on which nothing else depends."""
+        frame = self.frame
+        return tuple(
+            number
+            for number, place in enumerate(places)
+            if (
+                frame.knows_flags(place.cb)
+                if isinstance(place, CbTile) and place.cb < frame.out_cb
+                else frame.looks_at_flags
+            )
+            and vanishes(expr, number)
+        )
 
     def pack(self, register: int, offset: Affine, at: Position, here: dict[int, int], inner: Sequence[Step]) -> None:
         mask = self.out_mask(at, here, inner)

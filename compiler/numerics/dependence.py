@@ -1,5 +1,6 @@
 """Which operands of a scalar expression matter where others are known to be zero."""
 
+from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
@@ -31,6 +32,16 @@ def needed(expr: Expr, zeros: frozenset[int]) -> frozenset[int]:
         else:
             wanted.extend(node.args)
     return frozenset(found)
+
+
+@lru_cache(maxsize=4096)
+def vanishes(expr: Expr, operand: int) -> bool:
+    """Whether `expr` is +0 where operand `operand` is +0 or -0, whatever the others are."""
+    known: list[Known] = []
+    for index in range(len(expr.nodes)):
+        known.append(_step(expr, index, known, frozenset({operand})))
+    value = known[-1]
+    return value is not None and bool(((value == 0) & ~np.signbit(value.astype(np.float64))).all())
 
 
 def _step(expr: Expr, index: int, known: list[Known], zeros: frozenset[int]) -> Known:
