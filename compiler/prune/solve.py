@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from compiler.numerics import TileGrid
+from compiler.numerics import TILE, TileGrid
+from compiler.numerics.masks import TileMask
 from compiler.partition.nest import Nest, Storage, Workload
 from compiler.program.image import Role
 from compiler.prune.assume import Analysis, Assumer
@@ -142,7 +143,8 @@ class _Writer:
         promised = old in self.promised
         finite = storage.finite or promised or bool((self.analysis.proven[old].finite | ~stored).all())
         producer = number.get(storage.producer, -1)
-        return replace(storage, producer=producer, live=live, finite=finite, promised=promised)
+        data = storage.data if live is None else _data_within(storage, live)
+        return replace(storage, producer=producer, data=data, live=live, finite=finite, promised=promised)
 
     def pages(self, old: int, storage: Storage) -> Flags | None:
         """The pages that are stored, None for all."""
@@ -158,3 +160,13 @@ class _Writer:
                 return None
             pages = ~zeros
         return pages
+
+
+def _data_within(storage: Storage, live: TileMask) -> bytes:
+    """The bytes of a constant with zeros for pages that are not live."""
+    if storage.role is not Role.CONSTANT:
+        return storage.data
+    *_, rows, columns = shape = TileGrid(storage.shape).matrix_shape
+    stored = live.array.repeat(TILE, axis=-2).repeat(TILE, axis=-1)[..., :rows, :columns]
+    values = np.frombuffer(storage.data, storage.dtype.numpy).reshape(shape)
+    return np.where(stored, values, np.zeros((), values.dtype)).tobytes()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import emulator
 from compiler.diagnostics import DiagnosticError
-from compiler.ir import GraphBuilder, TensorGraph, TensorType
+from compiler.ir import GraphBuilder, Input, TensorGraph, TensorType
 from compiler.numerics import DType, ExprBuilder, ScalarOp
 from compiler.numerics.evaluate import Array
 from compiler.partition.nest import TakeBody
@@ -26,7 +26,8 @@ TYPES = (DType.F32, DType.BF16, DType.I32, DType.I8)
 
 @st.composite
 def lookups(draw: Draw) -> TensorGraph:
-    """Rows of a table that is fed or computed, by numbers that are fed or computed; the result perhaps used again."""
+    """Rows of a table that is fed or computed, perhaps zero from some row on, by numbers that are fed or computed; the
+    result perhaps used again."""
     builder = GraphBuilder("lookup")
     extent, rows, columns = draw(st.integers(1, 100)), draw(st.integers(1, 100)), draw(st.integers(1, 70))
     lead = draw(st.sampled_from([(), (1,), (3,), (2, 2)]))
@@ -38,11 +39,22 @@ def lookups(draw: Draw) -> TensorGraph:
         numbers = _with_constant(builder, ScalarOp.SUB, numbers, 1)
     if draw(st.booleans()):
         table = _with_constant(builder, ScalarOp.NEG, table, None)
+    if draw(st.booleans()):
+        table = _zero_below(builder, table, draw(st.integers(0, extent)))
     found = builder.take(table, numbers, rows)
     if draw(st.booleans()):
         found = builder.cast(found, DType.F32)
     builder.output("y", found)
     return builder.build()
+
+
+def _zero_below(builder: GraphBuilder, value: int, row: int) -> int:
+    expr, dtype, shape = ExprBuilder(), builder.type(value).dtype, builder.type(value).shape
+    rows = builder.iota((*(1 for _ in shape[:-2]), shape[-2], 1), len(shape) - 2)
+    above = expr.op(ScalarOp.LT, DType.BOOL, expr.arg(1, DType.I32), expr.const(row, DType.I32))
+    zero = expr.const(0.0 if dtype.is_float else 0, dtype)
+    kept = expr.op(ScalarOp.WHERE, dtype, above, expr.arg(0, dtype), zero)
+    return builder.map(expr.build(kept), (value, rows), shape=shape)
 
 
 def _with_constant(builder: GraphBuilder, op: ScalarOp, value: int, constant: int | None) -> int:
@@ -54,7 +66,7 @@ def _with_constant(builder: GraphBuilder, op: ScalarOp, value: int, constant: in
 def tensors(graph: TensorGraph, seed: int, *, stray: bool) -> dict[str, Array]:
     """A table, of floats with anything in it, and numbers of rows, some of them of none if they may be `stray`."""
     generator = np.random.default_rng(seed)
-    types = {op.kind.name: op.type for op in graph.ops if not op.inputs}  # type: ignore[union-attr]
+    types = {op.kind.name: op.type for op in graph.ops if isinstance(op.kind, Input)}
     extent = types["x"].shape[-2]
     values = generator.integers(-100, 101, types["x"].shape).astype(types["x"].dtype.numpy)
     if types["x"].dtype.is_float:
