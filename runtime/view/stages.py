@@ -10,6 +10,7 @@ from compiler.numerics import TileGrid
 from compiler.numerics.layout import page_bytes
 from compiler.program.image import CbKind, Code, CoreProgram, DramPlace, Image, ShardPlace
 from compiler.program.instructions import Gather, Instruction, Map, Matmul, Read, Reduce, Take, Write
+from compiler.program.pages import channel_bytes
 from runtime.view.turns import with_turns
 
 
@@ -187,12 +188,11 @@ def _tensor(
     image: Image, number: int, readers: tuple[int, ...], writers: tuple[int, ...], stages: tuple[StageView, ...]
 ) -> TensorView:
     tensor = image.tensors[number]
-    channels = len(image.machine.dram.channels)
     grid_pages = TileGrid(tensor.shape).pages
     size = page_bytes(tensor.dtype)
     dram = None
     if isinstance(tensor.place, DramPlace):
-        dram = (tensor.place.base, -(-grid_pages // channels) * size)
+        dram = (tensor.place.base, channel_bytes(image.machine, tensor.dtype, grid_pages, tensor.flagged))
     touched = [stages[stage].epoch for stage in (*readers, *writers)] or [0]
     first = min(touched) if writers else 0
     last = len(image.epochs) - 1 if tensor.role.value == "output" else max(touched)
