@@ -14,7 +14,7 @@ from compiler.program import instructions as ins
 from compiler.program.image import CoreSet, DramPlace, Role
 from compiler.program.instructions import FLAG_WORD, ZERO, Affine
 from compiler.program.pages import channel_bytes
-from compiler.target import costs
+from compiler.target import Machine, costs, load_machine, preset_names
 from emulator import Profile, RunResult, run
 from emulator.faults import SoftwareFault, UninitializedRead
 from emulator.profile import Spared
@@ -53,9 +53,10 @@ def waited(result: RunResult, epoch: int, thread: str) -> tuple[int, int]:
     return found.cycles[0], found.cycles[BARRIER]
 
 
-def hops_both_ways(core: int, page: int) -> int:
-    channel, place = CHANNELS[page % len(CHANNELS)], MACHINE.cores[core]
-    return costs.hop_count(MACHINE, 0, place, channel) + costs.hop_count(MACHINE, 0, channel, place)
+def hops_both_ways(machine: Machine, core: int) -> int:
+    """Between a core and the channel of page 0, on NoC 0."""
+    channel, place = machine.dram.channels[0], machine.cores[core]
+    return costs.hop_count(machine, 0, place, channel) + costs.hop_count(machine, 0, channel, place)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -73,10 +74,17 @@ def test_a_page_through_dram(kind: str) -> None:
     assert found.profile.spared == left + guarded
 
 
-def test_a_sensed_zero_takes_one_round_trip_of_a_word() -> None:
-    found = relayed(["zero"], one_by_one(["zero"]))
-    trip = costs.sense_cycles(MACHINE, hops_both_ways(FAR, 0))
-    assert waited(found, 1, "read")[1] == trip - MACHINE.noc.read_issue
+@pytest.mark.parametrize("preset", preset_names())
+@pytest.mark.parametrize("core", [0, FAR])
+def test_a_sensed_zero_takes_one_round_trip_of_a_word(preset: str, core: int) -> None:
+    machine = load_machine(preset)
+    relay = Relay(machine)
+    relay.start(1)
+    relay.compute(["zero"])
+    relay.copy(sensed(0), 1, core=core)
+    found = run(relay.image(), {"x": values(["zero"])})
+    trip = costs.sense_cycles(machine, hops_both_ways(machine, core))
+    assert waited(found, 1, "read")[1] == trip - machine.noc.read_issue
 
 
 @pytest.mark.parametrize("kind", ["live", "negative", "infinite"])
