@@ -113,6 +113,9 @@ def require(ctx: Context, name: str, operand: Operand, allowed: Sequence[DType])
 def broadcast(ctx: Context, operands: Sequence[Operand], span: Span, message: str) -> tuple[int, ...]:
     """The common visible shape of `operands`, aligned at the last axis; raises E0301 with `message`."""
     tensors = [(o, o.value) for o in operands if isinstance(o.value, Tensor)]
+    first = tensors[0][1].shape
+    if all(value.shape == first for _, value in tensors):
+        return first
     result: list[int] = [1] * max(value.rank for _, value in tensors)
     owner = [tensors[0]] * len(result)
     for operand, value in tensors:

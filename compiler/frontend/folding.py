@@ -3,6 +3,7 @@
 import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import TypeAlias
 
 import numpy as np
@@ -19,6 +20,7 @@ LOGICAL = frozenset({ScalarOp.AND, ScalarOp.OR, ScalarOp.NOT})
 _COMPARED = frozenset({ScalarOp.EQ, ScalarOp.NE})
 
 
+@cache
 def operator_name(op: ScalarOp) -> str:
     """How messages show `op`."""
     return f"`{_SYMBOLS.get(op, op.value)}`"

@@ -15,9 +15,15 @@ class Scope:
 
     functions: Mapping[str, ast.Function]
     dims: Mapping[str, int]
+    _numbers: Mapping[str, Value | None] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        numbers = {name: Number(value) for name, value in (CONSTANTS | dict(self.dims)).items()}
+        object.__setattr__(self, "_numbers", numbers)
 
     def constants(self) -> dict[str, Value | None]:
-        return {name: Number(value) for name, value in (CONSTANTS | dict(self.dims)).items()}
+        """The values that each body begins with."""
+        return dict(self._numbers)
 
 
 @dataclass(slots=True)

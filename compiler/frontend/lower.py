@@ -23,6 +23,7 @@ from compiler.frontend.reduction import REDUCTIONS, Fold, check_indices, reduce
 from compiler.frontend.shapes import Item, Rest, collect, settle, transpose
 from compiler.frontend.signature import Signature
 from compiler.frontend.subscripts import Subscripts
+from compiler.frontend.syntax import without_collection
 from compiler.frontend.updates import update
 from compiler.frontend.values import Index, Number, Operand, Poisoned, Tensor, Value
 from compiler.ir import State, TensorGraph, TensorType
@@ -45,6 +46,13 @@ def lower(
     Raises `DiagnosticError` with what is wrong in each statement, one diagnostic per cause. Calls `warn` with what is
     right but doubtful.
     """
+    with without_collection():
+        return _lowered(module, program, sizes, warn)
+
+
+def _lowered(
+    module: ast.Module, program: str | None, sizes: Mapping[str, int], warn: Callable[[Diagnostic], None]
+) -> TensorGraph:
     modules = reachable(module)
     chosen = _choose(module, program)
     sources = {part.source.name: part.source for part in (*modules.values(), library())}

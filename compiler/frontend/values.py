@@ -1,6 +1,6 @@
 """What an expression stands for while a program is lowered: a tensor of the graph or a number known at compile time."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from compiler.diagnostics import Span
@@ -43,14 +43,14 @@ class Tensor:
     id: int
     type: TensorType
     axes: tuple[Axis, ...]
+    rank: int = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rank", len([axis for axis in self.axes if isinstance(axis, int)]))
 
     @property
     def dtype(self) -> DType:
         return self.type.dtype
-
-    @property
-    def rank(self) -> int:
-        return len([axis for axis in self.axes if isinstance(axis, int)])
 
     @property
     def shape(self) -> tuple[int, ...]:

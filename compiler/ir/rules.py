@@ -34,6 +34,8 @@ def accumulator(dtype: DType) -> DType:
 
 def broadcast(shapes: Sequence[Shape]) -> Shape | None:
     """The common shape of equally long `shapes`, extents of 1 being repeated; None if there is none."""
+    if len(set(shapes)) == 1:
+        return shapes[0]
     if len({len(shape) for shape in shapes}) != 1:
         return None
     extents = [{extent for extent in axis if extent != 1} for axis in zip(*shapes, strict=True)]

@@ -13,6 +13,8 @@ from compiler.numerics.blocks import round_blocks
 class DType(Enum):
     """An element type; the value is its name in the language."""
 
+    __hash__ = object.__hash__  # there is one object of each; that of `Enum` is computed in Python
+
     F32 = "f32"
     BF16 = "bf16"
     F16 = "f16"

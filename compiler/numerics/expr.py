@@ -25,6 +25,8 @@ from compiler.numerics.dtypes import DType
 class ScalarOp(Enum):
     """An operation on scalars; the value is its name in printed form."""
 
+    __hash__ = object.__hash__  # there is one object of each; that of `Enum` is computed in Python
+
     ARG = "arg"
     CONST = "const"
     CAST = "cast"
