@@ -26,6 +26,7 @@ from compiler.program.instructions import (
     Multicast,
     Pop,
     Push,
+    Read,
     Reserve,
     SemInc,
     SemWait,
@@ -104,11 +105,19 @@ def _load_in_pieces(frame: RaggedFrame, code: TableCode, number: int) -> None:
     if pieces.any():
         with code.turns(pieces):
             if _reads(frame, number):
-                code.emit(Barrier())
-                pages = frame.loads[number].pages[blocks[0] :]
-                place = code.number(blocks * prod(frame.extents(number)))
-                _read(frame, code, number, np.append(blocks[1:], 0), pages, place)
+                _read_next_piece(frame, code, number, blocks)
             _hand_over(frame, code, number, blocks)
+
+
+def _read_next_piece(frame: RaggedFrame, code: TableCode, number: int, blocks: Numbers) -> None:
+    """Wait for a piece, and for the flags of the next one, of which the reads are then issued."""
+    place = code.number(blocks * prod(frame.extents(number)))
+    counts, pages = np.append(blocks[1:], 0), frame.loads[number].pages[blocks[0] :]
+    *flags, read = fetches(frame, number)
+    for fetch in flags:
+        _fetch(frame, code, fetch, number, counts, pages, place)
+    code.emit(Barrier())
+    _fetch(frame, code, read, number, counts, pages, place)
 
 
 def _read_first_piece(frame: RaggedFrame, code: TableCode, number: int) -> None:
@@ -146,26 +155,39 @@ def _make_room(frame: RaggedFrame, code: TableCode, number: int) -> None:
 
 
 def _read(frame: RaggedFrame, code: TableCode, number: int, counts: Numbers, pages: Numbers, place: Number) -> None:
-    """Issue the reads of `counts` operand blocks, whose first pages are `pages`, from page `place` after the write
-    pointer on."""
+    """Issue the reads of `counts` operand blocks, see `_fetch`, after their flags have arrived."""
+    for fetch in fetches(frame, number):
+        _fetch(frame, code, fetch, number, counts, pages, place)
+        if fetch is Sense and counts.any():
+            code.emit(Barrier())
+
+
+def _fetch(
+    frame: RaggedFrame,
+    code: TableCode,
+    fetch: type[Sense | Read],
+    number: int,
+    counts: Numbers,
+    pages: Numbers,
+    place: Number,
+) -> None:
+    """Issue what is done for every page of `counts` operand blocks, whose first pages are `pages`, from page `place`
+    after the write pointer on."""
     if not counts.any():
         return
     access, extents = frame.nest.operands[number], frame.extents(number)
     tensor, noc = frame.tensor(number), frame.names.nocs[frame.plan.loads[number]]
     strides = frame.local_strides(number)
-    for fetch in fetches(frame, number):
-        with code.turns(counts) as block, ExitStack() as stack:
-            first = code.number(pages)
-            inner: list[Step] = [
-                (axis, 1, stack.enter_context(code.loop(extent))) for axis, extent in enumerate(extents) if extent > 1
-            ]
-            page = first.plus(0, [(access.strides[axis], counter) for axis, _, counter in inner])
-            if frame.stage.operands[number].from_l1:
-                code.emit(Await(tensor, page))
-            places = [(strides[axis], counter) for axis, _, counter in inner]
-            code.emit(fetch(number, place.plus(0, [(prod(extents), block), *places]), tensor, page, noc))
-        if fetch is Sense:
-            code.emit(Barrier())
+    with code.turns(counts) as block, ExitStack() as stack:
+        first = code.number(pages)
+        inner: list[Step] = [
+            (axis, 1, stack.enter_context(code.loop(extent))) for axis, extent in enumerate(extents) if extent > 1
+        ]
+        page = first.plus(0, [(access.strides[axis], counter) for axis, _, counter in inner])
+        if frame.stage.operands[number].from_l1:
+            code.emit(Await(tensor, page))
+        places = [(strides[axis], counter) for axis, _, counter in inner]
+        code.emit(fetch(number, place.plus(0, [(prod(extents), block), *places]), tensor, page, noc))
 
 
 def _hand_over(frame: RaggedFrame, code: TableCode, number: int, counts: Numbers) -> None:
