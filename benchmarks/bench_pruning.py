@@ -84,7 +84,7 @@ def layers(share: float) -> Callable[[np.random.Generator], Arrays]:
 
 
 def sparse_weights(generator: np.random.Generator) -> Arrays:
-    return {name: magnitude_pruned(generator, 2048, 2048, keep=0.1) for name in ("w1", "w2")}
+    return {name: magnitude_pruned(generator, 4096, 4096, keep=0.1) for name in ("w1", "w2")}
 
 
 def scene(generator: np.random.Generator) -> Arrays:
@@ -109,7 +109,7 @@ CASES = (
          data=experts(sort=False)),
     Case(name="causal", file="causal.mesh", sizes=CAUSAL, ideal=diagonal(CAUSAL["T"] // TILE), aim=1.8),
     Case(name="window", file="window.mesh", sizes=WINDOW, ideal=WINDOW["T"] / (WINDOW["W"] + TILE), aim=10),
-    Case(name="block-sparse", file="block_sparse.mesh", sizes={"B": 256, "D": 2048, "H": 2048}, ideal=10, aim=7,
+    Case(name="block-sparse", file="block_sparse.mesh", sizes={"B": 2304, "D": 4096, "H": 4096}, ideal=10, aim=7,
          data=sparse_weights, known=True),
     Case(name="relu, half zero", file="relu_mlp.mesh", sizes=MLP, ideal=2 * (1 + 1 / 16) / (1 + 2 / 16), aim=1.7,
          data=layers(0.5)),
