@@ -2,7 +2,10 @@
 
 from dataclasses import replace
 
-from compiler.ir import Contract, Map, Operation, Reshape, Slice, Transpose, cast_expr
+import numpy as np
+
+from compiler.ir import Constant, Contract, Iota, Map, Operation, Reshape, Slice, Transpose, cast_expr
+from compiler.ir.evaluate import evaluate_operation
 from compiler.ir.rules import letter_problems
 from compiler.numerics.dtypes import fits
 from compiler.numerics.fidelity import product_dtype
@@ -44,6 +47,23 @@ def slice(op: Operation, new: Rewriter) -> int | None:
         steps = tuple(s * o for s, o in zip(inner.steps, outer.steps, strict=True))
         return new.emit(Slice(starts, steps), source.inputs, op.type, op.span)
     return None
+
+
+def rows_known(op: Operation, new: Rewriter) -> int | None:
+    """Let a take be a slice where the numbers of rows are known, and evenly spaced upward."""
+    source, numbers = (new.ops[value] for value in op.inputs)
+    if isinstance(numbers.kind, Reshape):
+        numbers = new.ops[numbers.inputs[0]]
+    if not isinstance(numbers.kind, Constant | Iota) or source.type.shape[:-2] != op.type.shape[:-2]:
+        return None
+    values = evaluate_operation(numbers.kind, (), numbers.type).ravel()
+    first, last = int(values[0]), int(values[-1])
+    step = int(values[1]) - first if len(values) > 1 else 1
+    even = step > 0 and np.array_equal(values, first + step * np.arange(op.type.shape[-2]))
+    if not even or first < 0 or last >= source.type.shape[-2]:
+        return None
+    lead = len(op.type.shape) - 2
+    return new.emit(Slice((*(0,) * lead, first, 0), (*(1,) * lead, step, 1)), (source.id,), op.type, op.span)
 
 
 def numbers_of_rows(op: Operation, new: Rewriter) -> int | None:

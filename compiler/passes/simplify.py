@@ -20,7 +20,15 @@ from compiler.ir import (
 from compiler.ir.rules import accumulator, broadcast
 from compiler.numerics import DType, Expr
 from compiler.numerics.evaluate import constant
-from compiler.passes.movement import absorb_cast, absorb_transpose, numbers_of_rows, reshape, slice, transpose
+from compiler.passes.movement import (
+    absorb_cast,
+    absorb_transpose,
+    numbers_of_rows,
+    reshape,
+    rows_known,
+    slice,
+    transpose,
+)
 from compiler.passes.reshapes import hoist_reshape, sink_reshape
 from compiler.passes.rewrite import Rewriter, Rule, rewrite
 from compiler.passes.scalars import ACCUMULATOR, Applied, compose, splat_expr
@@ -38,7 +46,8 @@ class Simplify:
       without a loss, as they are, where the products stay the same;
     - windows take in reshapes and transposes around them, and windows before them (see `windows`);
     - reshapes that add or drop unit axes make way for maps (see `reshapes`);
-    - the numbers of rows that are taken are read in the order in which they lie.
+    - the numbers of rows that are taken are read in the order in which they lie; a take of known, evenly spaced rows is
+      a slice.
 
     Before::
 
@@ -81,7 +90,7 @@ def _simplify(op: Operation, new: Rewriter) -> int | None:
         case Window():
             return window(op, new)
         case Take():
-            return numbers_of_rows(op, new)
+            return _first(op, new, rows_known, numbers_of_rows)
     return None
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from compiler.diagnostics import DiagnosticError
 from compiler.frontend import load, lower
-from compiler.ir import Contract, Take, TensorGraph
+from compiler.ir import Contract, GraphBuilder, Slice, Take, TensorGraph, TensorType
 from compiler.numerics import DType
 from compiler.passes.pipeline import run_pipeline
 from runtime.reference import evaluate
@@ -104,6 +104,24 @@ def test_what_is_not_picked_does_not_matter() -> None:
     values = FED | {"x": np.where(np.isin(np.arange(7), [0, 3, 6])[:, None], FED["x"], np.nan).astype(np.float32)}
     (value,) = evaluate(program("y = take(x, i)\nreturn y", "f32[6, 6]"), values).values()
     np.testing.assert_array_equal(value, rows(FED["x"], FED["i"], 0))
+
+
+@pytest.mark.parametrize(("rows", "moves"), [([1, 3, 5], True), ([6], True), ([5, 6, 7], False), ([3, 1], False)])
+def test_rows_that_are_known_are_sliced(rows: list[int], moves: bool) -> None:
+    builder = GraphBuilder("known")
+    numbers = builder.constant(np.array([rows]), DType.I32)
+    builder.output("y", builder.take(builder.input("x", TensorType((7, 6), DType.F32)), numbers, len(rows)))
+    graph = run_pipeline(builder.build(), check=True)
+    assert (Take in {type(op.kind) for op in graph.ops}) is not moves
+    (value,) = evaluate(graph, {"x": VALUES["x"]}).values()
+    np.testing.assert_array_equal(value, np.stack([VALUES["x"][n] if n < 7 else np.zeros(6) for n in rows]))
+
+
+def test_the_first_rows_are_sliced() -> None:
+    graph = run_pipeline(program("return take(x, iota(5))", "f32[5, 6]"), check=True)
+    assert Slice in {type(op.kind) for op in graph.ops}
+    (value,) = evaluate(graph, FED).values()
+    np.testing.assert_array_equal(value, VALUES["x"][:5])
 
 
 @pytest.mark.parametrize(
