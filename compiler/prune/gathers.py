@@ -1,5 +1,7 @@
 """Which pages of its source a gather needs for which pages of its result."""
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,8 +11,9 @@ from compiler.program.image import IndexMap
 Numbers = NDArray[np.int64]
 
 
+@lru_cache(maxsize=32)
 def relation(index_map: IndexMap, shape: tuple[int, ...]) -> tuple[Numbers, Numbers]:
-    """Pairs (page of the result, page of the source of shape `shape`), distinct, in two arrays."""
+    """Pairs (page of the result, page of the source of shape `shape`), distinct, in two arrays not to be written to."""
     numbers = np.arange(int(np.prod(index_map.shape)), dtype=np.int64)
     digits = np.unravel_index(numbers, index_map.digits) if index_map.digits else ()
     element, inside = np.zeros_like(numbers), np.ones(numbers.shape, np.bool_)
