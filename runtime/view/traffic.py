@@ -1,8 +1,8 @@
 """Who sends what where: every packet that the programs of an image send, counted without running them.
 
 A stream gathers what the cores of a stage move by one thread, for one tensor or buffer. The counts are exact for
-programs whose multicast blocks do not wrap around their ring, which holds for what this compiler emits; the emulator's
-own counts are the oracle of the test. Which rows a `Take` reads depends on data: they are spread evenly over the pages
+programs whose multicasts do not wrap around their ring; where one does, as pieces of large loads may, a header is not
+counted. The emulator's own counts are the oracle of the test. Which rows a `Take` reads depends on data: they are spread evenly over the pages
 where they may be, as if none were missing. Pages that flags in DRAM stand for count as if they were moved.
 """
 
