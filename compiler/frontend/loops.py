@@ -1,6 +1,6 @@
 """Loops with a condition: turns up to a limit, written out; those that are not taken change nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from compiler.diagnostics import Label, Span
 from compiler.frontend import ast
@@ -35,16 +35,32 @@ def carried(ctx: Context, statement: ast.For | ast.While, values: Mapping[str, V
     return handed
 
 
-def going_on(ctx: Context, alive: Value | None, condition: Operand) -> Value:
-    """Whether a turn is taken: `condition` holds, as it did in all turns before (`alive`, None before the first)."""
+def rank_of(values: Iterable[Value | None]) -> int:
+    """The largest number of axes of what a turn hands on."""
+    return max((value.rank for value in values if isinstance(value, Tensor)), default=0)
+
+
+def going_on(ctx: Context, alive: Value | None, condition: Operand, rank: int) -> Value:
+    """Whether a turn is taken: `condition` holds, as it did in all turns before (`alive`, None before the first).
+
+    One for each row has the `rank` of what it chooses between, so that the machine sees its zeros as they are computed.
+    """
     if isinstance(condition.value, Number):
         holds: Value = Number(truth(ctx, condition, "`while`"))
     else:
         holds = convert(ctx, condition, DType.BOOL, condition.span)
+    holds = _wide(ctx, holds, rank, condition.span)
     if alive is None or alive == Number(True):
         return holds
-    both = [Operand(alive, condition.span), Operand(holds, condition.span)]
+    both = [Operand(_wide(ctx, alive, rank, condition.span), condition.span), Operand(holds, condition.span)]
     return holds if holds == Number(False) else elementwise(ctx, ScalarOp.AND, both, condition.span)
+
+
+def _wide(ctx: Context, value: Value, rank: int, span: Span) -> Value:
+    """`value` with axes of extent 1 at its end; a single element needs none."""
+    if not isinstance(value, Tensor) or not 0 < value.rank < rank:
+        return value
+    return reshape(ctx, Operand(value, span), (*value.shape, *(1,) * (rank - value.rank)), span)
 
 
 def after_turn(ctx: Context, alive: Operand, before: Operand, after: Operand, name: str) -> Value:

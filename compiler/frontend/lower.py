@@ -16,7 +16,7 @@ from compiler.frontend.elementwise import convert, elementwise
 from compiler.frontend.frames import Frame, Scope
 from compiler.frontend.hints import asked_fidelity, hint_of
 from compiler.frontend.library import library, reachable, settings, visible
-from compiler.frontend.loops import after_turn, carried, going_on, limit_of
+from compiler.frontend.loops import after_turn, carried, going_on, limit_of, rank_of
 from compiler.frontend.options import extent_of, tensor_operand
 from compiler.frontend.recurrence import scan
 from compiler.frontend.reduction import REDUCTIONS, Fold, check_indices, reduce
@@ -287,7 +287,8 @@ class Lowering:
         for number in numbers:
             if isinstance(statement, ast.For):
                 frame.values[statement.name.text] = Number(number)
-            alive = going_on(self.ctx, alive, self.operand(condition, frame))
+            rank = rank_of(frame.values[name] for name in handed)
+            alive = going_on(self.ctx, alive, self.operand(condition, frame), rank)
             if alive == Number(False):
                 break
             self.count(statement)

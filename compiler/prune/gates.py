@@ -16,8 +16,19 @@ from math import prod
 from compiler.numerics import TileGrid
 from compiler.numerics.dependence import needed
 from compiler.numerics.expr import identity
-from compiler.partition.nest import Access, ContractBody, MapBody, Nest, ReduceBody, Storage, Workload
+from compiler.partition.nest import (
+    Access,
+    ContractBody,
+    GatherBody,
+    MapBody,
+    Nest,
+    ReduceBody,
+    Storage,
+    TakeBody,
+    Workload,
+)
 from compiler.program.image import Role
+from compiler.prune.streams import read_in_parts
 
 
 def idle(nest: Nest, gate: int) -> frozenset[int]:
@@ -47,7 +58,7 @@ class _Guard:
 
 
 COPY_SHARE = 4
-"""A gate that is fed is copied, for its flags, if it has at most one page in so many of what it guards."""
+"""A gate that has no flags as it is, is copied if it has at most one page in so many of what it guards."""
 
 
 def guard(workload: Workload) -> Workload:
@@ -69,7 +80,8 @@ class _Guarding:
                 self.users.setdefault(access.storage, []).append((index, number))
         self.storages = list(workload.storages)
         self.copies: dict[int, int] = {}
-        """Of fed gates, by storage."""
+        """Of gates that have no flags as they are, by storage."""
+        self.parts = read_in_parts(workload)
         self.moved = False
         """Whether the nests need another order."""
 
@@ -106,12 +118,13 @@ class _Guarding:
             self.nests[index] = replace(self.nests[index], guard=gate)
 
     def packed(self, index: int, gate: int) -> bool:
-        """Make sure that the operand `gate` of nest `index` is written by a packer, which flags its pages: what is fed
-        is copied first. False if that is too much to copy."""
+        """Make sure that the operand `gate` of nest `index` is written by a packer, which flags its pages, and read in
+        whole pages: what is fed, gathered or picked from is copied first. False if that is too much to copy."""
         nest = self.nests[index]
         number = nest.operands[gate].storage
         fed = self.storages[number]
-        if fed.producer >= 0:
+        made = fed.producer >= 0 and not isinstance(self.nests[fed.producer].body, GatherBody | TakeBody)
+        if made and number not in self.parts:
             return True
         grid = TileGrid(fed.shape)
         if grid.pages * COPY_SHARE > prod(nest.out_dims):

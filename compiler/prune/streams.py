@@ -11,7 +11,7 @@ from math import prod
 from compiler.diagnostics import Span
 from compiler.numerics import TileGrid
 from compiler.numerics.layout import page_bytes
-from compiler.partition.nest import ContractBody, Nest, Workload
+from compiler.partition.nest import ContractBody, GatherBody, Nest, TakeBody, Workload
 from compiler.program.image import Role
 from compiler.target import Machine
 from compiler.target.costs import flits, matmul_cost
@@ -73,6 +73,12 @@ def pays_below(machine: Machine, workload: Workload, number: int) -> float:
             spared += times * matmul_cost(machine, left, right, 1, 1, 1).math
             spent += times / machine.compute.dst_tiles * core.flag_check
     return max(0.0, 1.0 - spent / spared)
+
+
+def read_in_parts(workload: Workload) -> frozenset[int]:
+    """The storages that some nest reads element by element or row by row; they keep no flags, which are of pages."""
+    moves = [nest for nest in workload.nests if isinstance(nest.body, GatherBody | TakeBody)]
+    return frozenset(access.storage for nest in moves for access in nest.operands)
 
 
 def _uses(workload: Workload, number: int) -> Iterator[tuple[Nest, int]]:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from compiler.numerics import Expr, ScalarOp
 from compiler.partition.nest import ContractBody, MapBody, Nest, ReduceBody, Storage, Workload
 from compiler.program.image import Role
-from compiler.prune.streams import LEAST_DENSITY, pays_below
+from compiler.prune.streams import LEAST_DENSITY, pays_below, read_in_parts
 from compiler.target import Machine
 
 _FED = (Role.INPUT, Role.WEIGHT, Role.STATE)
@@ -34,12 +34,13 @@ def expect_zeros(machine: Machine | None, workload: Workload, assume_finite: boo
     pays on `machine`, and those that are taken to be finite because they are declared so or `assume_finite` says so."""
     flagged: set[int] = set()
     finite: set[int] = set()
+    parts = read_in_parts(workload)
     for nest in workload.nests:
         if isinstance(nest.body, ContractBody):
             for number in (0, 1):
                 storage, other = (nest.operands[k].storage for k in (number, 1 - number))
                 pays = machine is None or pays_below(machine, workload, storage) >= LEAST_DENSITY
-                if _collapses(workload, workload.storages[storage]) and pays:
+                if storage not in parts and _collapses(workload, workload.storages[storage]) and pays:
                     flagged.add(storage)
                     finite.add(other)
     return replace(workload, storages=tuple(_marked(workload, flagged, finite, assume_finite)))
