@@ -2,8 +2,9 @@
 
 A stream gathers what the cores of a stage move by one thread, for one tensor or buffer. The counts are exact for
 programs whose multicasts do not wrap around their ring; where one does, as pieces of large loads may, a header is not
-counted. The emulator's own counts are the oracle of the test. Which rows a `Take` reads depends on data: they are spread evenly over the pages
-where they may be, as if none were missing. Pages that flags in DRAM stand for count as if they were moved.
+counted. The emulator's own counts are the oracle of the test. Which rows a `Take` reads depends on data: they are
+spread evenly over the pages where they may be, as if none were missing. Pages that flags in DRAM stand for count as
+if they were moved.
 """
 
 from collections import defaultdict
