@@ -100,11 +100,12 @@ class Frame:
     def flagged(self, number: int) -> bool:
         """Whether to leave out the products with zero tiles of a factor: where its pages carry flags, and the other
         factor may be known to be finite."""
+        body = self.nest.body
+        if not isinstance(body, ContractBody):
+            return False
         other = self.nest.operands[1 - number].storage
         finite = self.workload.storages[other].finite or self.knows_flags(1 - number)
-        body = self.nest.body
-        annihilates = isinstance(body, ContractBody) and body.annihilates
-        return self.workload.dynamic and self.knows_flags(number) and (finite or annihilates)
+        return self.workload.dynamic and self.knows_flags(number) and (finite or body.annihilates)
 
     @property
     def looks_at_flags(self) -> bool:

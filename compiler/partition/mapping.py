@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from math import ceil, prod
+from math import prod
 
 import numpy as np
 
 from compiler.ir.hints import Loading
 from compiler.partition.context import Candidate, Context
-from compiler.partition.cost import Estimate, estimate
+from compiler.partition.cost import estimate
 from compiler.partition.footprint import l1_bytes
 from compiler.partition.hinting import Disobeyed
 from compiler.partition.nest import (
@@ -42,8 +42,6 @@ MAP_BLOCK = 4
 """Tiles that an elementwise stage handles together: enough to hide the latency of one read behind the next."""
 INNER_BLOCK = 8
 """Most tiles of the innermost reduced axis in one block."""
-ASSUMED_DENSITY = 0.25
-"""Share of the tiles of a gated region that are expected to be computed."""
 OUT_BLOCK = 64
 """Most tiles of a result block of a contraction; its partial sums then take 256 KiB."""
 
@@ -56,20 +54,12 @@ def candidates(machine: Machine, workload: Workload, nest_index: int, context: C
     else:
         tried = (_best(machine, workload, nest_index, *way, context) for way in _wanted_ways(machine, nest))
         found = [best for best in tried if best is not None]
-    if workload.dynamic and (nest.dead or nest.guard >= 0):
-        found = [replace(c, estimate=_expected(c.estimate)) for c in found]
     found.sort(key=lambda c: (c.stage.cores, c.estimate.total, c.stage.ways))
     front: list[Candidate] = []
     for candidate in found:
         if not front or candidate.estimate.total < front[-1].estimate.total:
             front.append(candidate)
     return tuple(front)
-
-
-def _expected(estimate: Estimate) -> Estimate:
-    """An estimate for the share of tiles that is expected to be switched on."""
-    total, first = (ceil(ASSUMED_DENSITY * cycles) for cycles in (estimate.total, estimate.first))
-    return replace(estimate, total=total, first=first)
 
 
 def smallest_l1(machine: Machine, workload: Workload, nest_index: int, context: Context) -> int:
