@@ -16,7 +16,6 @@ from compiler.numerics.layout import page_bytes
 from compiler.target.check import LIKE, UNTIMED
 from compiler.target.machine import Coord, Machine, Topology
 
-
 FLAG_WORD = 32
 """Bytes that the flags of a page take in DRAM: what a NoC moves at least, and the alignment of DRAM addresses that it
 reads from (tenstorrent/tt-metal: tt_metal/hw/inc/wormhole/noc/noc_parameters.h)."""
@@ -150,8 +149,8 @@ def dram_service(machine: Machine, nbytes: int) -> int:
 
 
 def sense_cycles(machine: Machine, hops: int) -> int:
-    """Cycles from the start of a `Sense` until its flags are there, on an idle machine: a word of DRAM over `hops` links
-    in all, there and back."""
+    """Cycles from the start of a `Sense` until its flags are there, on an idle machine: a word of DRAM over `hops`
+    links in all, there and back."""
     noc, answer = machine.noc, flits(machine, FLAG_WORD)
     waiting = noc.read_overhead + machine.dram.access + max(0, dram_service(machine, FLAG_WORD) - answer)
     return noc.read_issue + 4 * noc.niu + hops * noc.hop + waiting + answer - 1
