@@ -1,8 +1,10 @@
 """Tensors of which whole tiles may turn out to be zero at run time, and what it takes to leave out their products.
 
 What becomes zero is not known when a program is compiled, but where zeros come from is: `relu`, and choices of which
-one side is zero. Such a tensor keeps its flags, in L1 and in DRAM. A product with a zero tile is zero only if the other
-factor is finite: that is known of what is declared or assumed so, and is then checked by the host.
+one side is zero. Flags in L1 cost nothing, so products with both look at them there. In DRAM they cost a word per page
+each way, which the loads of a product that has nothing to leave out feel; so only choices, which switch off whole tiles
+by intent, keep them there. A product with a zero tile is zero only if the other factor is finite: that is known of what
+is declared or assumed so, and is then checked by the host.
 """
 
 from collections.abc import Iterator
@@ -17,16 +19,17 @@ from compiler.target import Machine
 _FED = (Role.INPUT, Role.WEIGHT, Role.STATE)
 
 
-def makes_zeros(expr: Expr) -> bool:
-    """Whether `expr` is made to give zero often: a choice, a maximum or a minimum with 0 as one side."""
+def zero_side(expr: Expr) -> ScalarOp | None:
+    """The choice, maximum or minimum with 0 as one side that makes the result of `expr`, up to casts; None if that is
+    made otherwise."""
     nodes = expr.nodes
     index = len(nodes) - 1
     while nodes[index].op is ScalarOp.CAST:
         index = nodes[index].args[0]
     node = nodes[index]
     sides = node.args[1:] if node.op is ScalarOp.WHERE else node.args
-    chosen = node.op in (ScalarOp.WHERE, ScalarOp.MAX, ScalarOp.MIN)
-    return chosen and any(nodes[side].op is ScalarOp.CONST and nodes[side].value == 0 for side in sides)
+    zero = any(nodes[side].op is ScalarOp.CONST and nodes[side].value == 0 for side in sides)
+    return node.op if zero and node.op in (ScalarOp.WHERE, ScalarOp.MAX, ScalarOp.MIN) else None
 
 
 def expect_zeros(machine: Machine | None, workload: Workload, assume_finite: bool) -> Workload:
@@ -39,18 +42,20 @@ def expect_zeros(machine: Machine | None, workload: Workload, assume_finite: boo
         if isinstance(nest.body, ContractBody):
             for number in (0, 1):
                 storage, other = (nest.operands[k].storage for k in (number, 1 - number))
-                pays = machine is None or pays_below(machine, workload, storage) >= LEAST_DENSITY
-                if storage not in parts and _collapses(workload, workload.storages[storage]) and pays:
-                    flagged.add(storage)
+                made_by = _zeros_from(workload, workload.storages[storage])
+                if made_by is not None and storage not in parts:
                     finite.add(other)
+                pays = machine is None or pays_below(machine, workload, storage) >= LEAST_DENSITY
+                if made_by is ScalarOp.WHERE and storage not in parts and pays:
+                    flagged.add(storage)
     return replace(workload, storages=tuple(_marked(workload, flagged, finite, assume_finite)))
 
 
-def _collapses(workload: Workload, storage: Storage) -> bool:
+def _zeros_from(workload: Workload, storage: Storage) -> ScalarOp | None:
     if storage.producer < 0 or storage.role is not Role.TEMPORARY:
-        return False
+        return None
     last = _last_expression(workload.nests[storage.producer])
-    return last is not None and makes_zeros(last)
+    return None if last is None else zero_side(last)
 
 
 def _last_expression(nest: Nest) -> Expr | None:
