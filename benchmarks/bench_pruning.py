@@ -41,7 +41,7 @@ Arrays = Mapping[str, NDArray[np.generic]]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """A work. Inputs and weights that `data` does not make are random; with `known` the compiler sees the weights that
-    it makes. `aim` is a ratio of cycles."""
+    it makes. `dtype` is put in place of bf16; `aim` is a ratio of cycles."""
 
     name: str
     file: str
@@ -50,6 +50,7 @@ class Case:
     aim: float
     program: str | None = None
     known: bool = False
+    dtype: str = "bf16"
     data: Callable[[np.random.Generator], Arrays] = lambda _: {}
 
 
@@ -114,6 +115,9 @@ CASES = (
     Case(name="relu, half zero", file="relu_mlp.mesh", sizes=MLP, ideal=2 * (1 + 1 / 16) / (1 + 2 / 16), aim=1.7,
          data=layers(0.5)),
     Case(name="relu, none zero", file="relu_mlp.mesh", sizes=MLP, ideal=1, aim=0.98, data=layers(0.0)),
+    Case(name="relu f32, half", file="relu_mlp.mesh", sizes=MLP, ideal=2 * (1 + 1 / 16) / (1 + 2 / 16), aim=1.7,
+         data=layers(0.5), dtype="f32"),
+    Case(name="relu f32, none", file="relu_mlp.mesh", sizes=MLP, ideal=1, aim=0.98, data=layers(0.0), dtype="f32"),
     Case(name="voxels, scene", file="voxels.mesh", program="scene", sizes=VOXELS, ideal=20, aim=10, data=scene,
          known=True),
     Case(name="voxels, input", file="voxels.mesh", program="voxels", sizes=VOXELS, ideal=20, aim=10, data=scene),
@@ -146,8 +150,8 @@ def _options() -> argparse.Namespace:
 
 def measure(case: Case, machine: Machine) -> Row:
     path = EXAMPLES / case.file
-    graph = lower(load(path.read_text(), path.name), case.program, case.sizes)
-    fed = {name: _bf16(array) for name, array in case.data(np.random.default_rng(0)).items()}
+    graph = lower(load(path.read_text().replace("bf16", case.dtype), path.name), case.program, case.sizes)
+    fed = {name: _typed(array, case.dtype) for name, array in case.data(np.random.default_rng(0)).items()}
     plain = compile_graph(graph, machine, CompileOptions())
     before, outputs = _run(plain, fed)
     promised, options = _prune_options(case, graph, fed)
@@ -173,8 +177,8 @@ def measure(case: Case, machine: Machine) -> Row:
     )
 
 
-def _bf16(array: NDArray[np.generic]) -> NDArray[np.generic]:
-    return array if array.dtype == np.bool_ else array.astype(ml_dtypes.bfloat16)
+def _typed(array: NDArray[np.generic], dtype: str) -> NDArray[np.generic]:
+    return array if array.dtype == np.bool_ else array.astype(ml_dtypes.bfloat16 if dtype == "bf16" else np.float32)
 
 
 def _prune_options(case: Case, graph: TensorGraph, fed: Arrays) -> tuple[TensorGraph, PruneOptions]:

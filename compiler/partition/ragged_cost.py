@@ -68,7 +68,7 @@ def ragged_estimate(machine: Machine, workload: Workload, stage: Stage) -> Estim
     first = dram = 0
     if isinstance(nest.body, GatherBody):
         busy[Thread.READ], compute = compute, busy[Thread.READ]
-        dram = workload.storages[nest.out].dtype.itemsize * prod(nest.shape)
+        dram = int(blocks.sum()) * prod(stage.block[:2]) * page_bytes(workload.storages[nest.out].dtype)
     else:
         for number, plan in enumerate(stage.operands):
             times = load_totals(workload, stage, number, plan).times

@@ -18,6 +18,9 @@ from compiler.target.costs import flits, matmul_cost
 
 LEAST_DENSITY = 0.5
 """Flags are kept in DRAM only where they pay from this density on."""
+MOST_SLOWDOWN = 0.01
+"""What flags in DRAM may cost where nothing is zero, as a share of the products: half of what pruning may slow down, for
+loads wait for flags too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +65,29 @@ def pays_below(machine: Machine, workload: Workload, number: int) -> float:
     Per page: a zero one spares its payload on the way to DRAM and back, and the products of the contractions that use
     it; every one costs a word of flags each way, and looks at its flags.
     """
-    storage = workload.storages[number]
-    pages = TileGrid(storage.shape).pages
-    noc, core = machine.noc, machine.core
-    spared, spent = float(2 * flits(machine, page_bytes(storage.dtype))), float(noc.write_issue + noc.read_issue)
+    spent, products = _per_page(machine, workload, number)
+    spared = products + 2 * flits(machine, page_bytes(workload.storages[number].dtype))
+    return max(0.0, 1.0 - spent / spared)
+
+
+def share_of_products(machine: Machine, workload: Workload, number: int) -> float:
+    """Return what the flags of storage `number` cost, in cycles, for each cycle of the products that it is a factor
+    of."""
+    spent, products = _per_page(machine, workload, number)
+    return spent / products if products else float("inf")
+
+
+def _per_page(machine: Machine, workload: Workload, number: int) -> tuple[float, float]:
+    """Cycles that flags cost per page of a storage, and that the products with it take."""
+    pages = TileGrid(workload.storages[number].shape).pages
+    spent, products = float(machine.noc.write_issue + machine.noc.read_issue), 0.0
     for nest, operand in _uses(workload, number):
         if _is_factor(nest, operand):
             left, right = (workload.storages[nest.operands[k].storage].dtype for k in (0, 1))
             times = prod(nest.space) / pages
-            spared += times * matmul_cost(machine, left, right, 1, 1, 1).math
-            spent += times / machine.compute.dst_tiles * core.flag_check
-    return max(0.0, 1.0 - spent / spared)
+            products += times * matmul_cost(machine, left, right, 1, 1, 1).math
+            spent += times / machine.compute.dst_tiles * machine.core.flag_check
+    return spent, products
 
 
 def read_in_parts(workload: Workload) -> frozenset[int]:

@@ -2,9 +2,10 @@
 
 What becomes zero is not known when a program is compiled, but where zeros come from is: `relu`, and choices of which
 one side is zero. Flags in L1 cost nothing, so products with both look at them there. In DRAM they cost a word per page
-each way, which the loads of a product that has nothing to leave out feel; so only choices, which switch off whole tiles
-by intent, keep them there. A product with a zero tile is zero only if the other factor is finite: that is known of what
-is declared or assumed so, and is then checked by the host.
+each way, which the loads of a product that has nothing to leave out may feel; so choices, which switch off whole tiles
+by intent, keep them there, and `relu` where the words are small change beside the products. A product with a zero tile
+is zero only if the other factor is finite: that is known of what is declared or assumed so, and is then checked by the
+host.
 """
 
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from dataclasses import replace
 from compiler.numerics import Expr, ScalarOp
 from compiler.partition.nest import ContractBody, MapBody, Nest, ReduceBody, Storage, Workload
 from compiler.program.image import Role
-from compiler.prune.streams import LEAST_DENSITY, pays_below, read_in_parts
+from compiler.prune.streams import LEAST_DENSITY, MOST_SLOWDOWN, pays_below, read_in_parts, share_of_products
 from compiler.target import Machine
 
 _FED = (Role.INPUT, Role.WEIGHT, Role.STATE)
@@ -45,10 +46,18 @@ def expect_zeros(machine: Machine | None, workload: Workload, assume_finite: boo
                 made_by = _zeros_from(workload, workload.storages[storage])
                 if made_by is not None and storage not in parts:
                     finite.add(other)
-                pays = machine is None or pays_below(machine, workload, storage) >= LEAST_DENSITY
-                if made_by is ScalarOp.WHERE and storage not in parts and pays:
+                if made_by is not None and storage not in parts and _pays(machine, workload, storage, made_by):
                     flagged.add(storage)
     return replace(workload, storages=tuple(_marked(workload, flagged, finite, assume_finite)))
+
+
+def _pays(machine: Machine | None, workload: Workload, storage: int, made_by: ScalarOp) -> bool:
+    """Whether to keep flags in DRAM, where they may not slow down what has no zeros by more than `MOST_SLOWDOWN`."""
+    if machine is None:
+        return made_by is ScalarOp.WHERE
+    if made_by is ScalarOp.WHERE:
+        return pays_below(machine, workload, storage) >= LEAST_DENSITY
+    return share_of_products(machine, workload, storage) <= MOST_SLOWDOWN
 
 
 def _zeros_from(workload: Workload, storage: Storage) -> ScalarOp | None:
