@@ -19,8 +19,8 @@ from compiler.target.costs import flits, matmul_cost
 LEAST_DENSITY = 0.5
 """Flags are kept in DRAM only where they pay from this density on."""
 MOST_SLOWDOWN = 0.01
-"""What flags in DRAM may cost where nothing is zero, as a share of the products: half of what pruning may slow down, for
-loads wait for flags too."""
+"""What flags in DRAM may cost where nothing is zero, as a share of the products: half of what pruning may cost at most,
+for loads wait for flags too."""
 
 
 @dataclass(frozen=True, slots=True)
