@@ -108,6 +108,8 @@ CASES = (
          data=experts(sort=True)),
     Case(name="experts, grouped", file="moe.mesh", program="grouped", sizes=MOE | {"T": 1024}, ideal=8, aim=3.2,
          data=experts(sort=False)),
+    Case(name="experts f32, sorted", file="moe.mesh", program="sorted", sizes=MOE | {"T": 2048}, ideal=4, aim=3.2,
+         data=experts(sort=True), dtype="f32"),
     Case(name="causal", file="causal.mesh", sizes=CAUSAL, ideal=diagonal(CAUSAL["T"] // TILE), aim=1.8),
     Case(name="window", file="window.mesh", sizes=WINDOW, ideal=WINDOW["T"] / (WINDOW["W"] + TILE), aim=10),
     Case(name="block-sparse", file="block_sparse.mesh", sizes={"B": 2304, "D": 4096, "H": 4096}, ideal=10, aim=7,
