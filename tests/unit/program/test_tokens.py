@@ -153,14 +153,14 @@ class _Interpreter:
 
     def act(self, program: CoreProgram, instruction: Instruction, counters: list[int]) -> bool:
         core, capacity = program.core, program.buffers[0].capacity
-        if isinstance(instruction, Reserve):
-            return capacity - self.filled[core] >= instruction.pages
-        if isinstance(instruction, Wait):
-            return self.filled[core] >= instruction.pages
-        if isinstance(instruction, Push):
-            self.filled[core] += instruction.pages
-        elif isinstance(instruction, Pop):
-            self.filled[core] -= instruction.pages
+        if isinstance(instruction, Reserve | Wait | Push | Pop):
+            pages = instruction.pages
+            assert isinstance(pages, int)
+            if isinstance(instruction, Reserve):
+                return capacity - self.filled[core] >= pages
+            if isinstance(instruction, Wait):
+                return self.filled[core] >= pages
+            self.filled[core] += pages if isinstance(instruction, Push) else -pages
         else:
             assert isinstance(instruction, SemInc | SemWait)
             return self.semaphore(core, instruction, counters)
