@@ -205,14 +205,20 @@ def recompile(change: Change, graph: TensorGraph, machine: Machine, seed: int = 
             graph = replace(graph, hints=(*graph.hints, hint))
         case Narrow(names):
             graph = narrowed(graph, names)
+    return compile_graph(graph, changed_machine(change, machine), CompileOptions(seed=seed)).image
+
+
+def changed_machine(change: Change, machine: Machine) -> Machine:
+    """The machine that a change is about; the same one if it is about the program."""
+    match change:
         case FasterDram(factor):
-            dram = replace(machine.dram, bytes_per_cycle=machine.dram.bytes_per_cycle * factor)
-            machine = replace(machine, dram=dram)
+            return replace(machine, dram=replace(machine.dram, bytes_per_cycle=machine.dram.bytes_per_cycle * factor))
         case WiderLinks(factor):
-            machine = replace(machine, noc=replace(machine.noc, flit_bytes=machine.noc.flit_bytes * factor))
+            return replace(machine, noc=replace(machine.noc, flit_bytes=machine.noc.flit_bytes * factor))
         case FasterMath(factor):
-            machine = _with_faster_math(machine, factor)
-    return compile_graph(graph, machine, CompileOptions(seed=seed)).image
+            return _with_faster_math(machine, factor)
+        case _:
+            return machine
 
 
 def _with_faster_math(machine: Machine, factor: int) -> Machine:

@@ -81,7 +81,11 @@ def test_the_reference_sums_products_one_by_one(dtype: str, seed: int, share: fl
         wanted = round_to(mulz(x[:, :, None], y).sum(1).astype(np.float32), DType(dtype))
     same = np.isnan(wanted) == np.isnan(found)
     assert same.all()
-    np.testing.assert_allclose(found.astype(np.float64), wanted.astype(np.float64), rtol=2e-2, atol=1e-5)
+    with np.errstate(all="ignore"):
+        size = mulz(np.abs(x)[:, :, None], np.abs(y)).sum(1)  # large terms that cancel leave what rounding left of them
+        got, exact = found.astype(np.float64), wanted.astype(np.float64)
+        near = np.abs(got - exact) <= 2e-2 * np.abs(exact) + 1e-5 + 2**-20 * size
+    assert (near | (got == exact) | np.isnan(exact)).all()
 
 
 @given(st.sampled_from(["f32", "bf16"]), st.integers(0, 1 << 20), st.sampled_from([0.02, 0.5]))
