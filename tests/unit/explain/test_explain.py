@@ -76,8 +76,8 @@ def test_suggestions_are_ranked(name: str, machine: str) -> None:
 
 
 def saved(case: Ran, suggestion: Suggestion) -> int | None:
-    """Cycles that the change saves: the same programs on another machine, or the program compiled anew; None if it cannot
-    be had."""
+    """Cycles that the change saves: the same programs on another machine, or the program compiled anew; None if it
+    cannot be had."""
     machine = changed_machine(suggestion.change, case.image.machine)
     try:
         changed = machine != case.image.machine
@@ -90,9 +90,9 @@ def saved(case: Ran, suggestion: Suggestion) -> int | None:
 
 @pytest.mark.parametrize("name", ["mlp", "wide", "product"])
 def test_suggestions_checked_by_recompiling(name: str) -> None:
-    """On the machine where nothing is shared by surprise, what is predicted for the same programs on another machine, and
-    for types, comes true within a factor; what a hint or another machine does to the whole partition, no replay of the
-    old one can know."""
+    """On the machine where nothing is shared by surprise, what is predicted for the same programs on another machine,
+    and for types, comes true within a factor; what a hint or another machine does to the whole partition, no replay of
+    the old one can know."""
     case = ran(name)
     for suggestion in explained(case).suggestions:
         real = saved(case, suggestion)
