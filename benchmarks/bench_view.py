@@ -22,9 +22,10 @@ from compiler.program.image import Role
 from compiler.target import Machine, SiteKind, load_machine
 from compiler.target.machine import Coord
 from emulator import run
-from runtime.cli.terminal import Table, Terminal, amount
+from runtime.cli.terminal import Table, Terminal
 from runtime.feed import random_array
 from runtime.testing.browser import Browser
+from runtime.units import amount
 from runtime.view.document import document
 from runtime.view.graphs import GraphRecord, pass_steps
 from runtime.view.html import report_page

@@ -5,24 +5,15 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.numerics import TILE, DType, TileGrid
+from compiler.numerics import TILE, TileGrid
 from compiler.numerics.masks import TileMask
-from compiler.program.image import Role
 from runtime.errors import bad_input
-from runtime.feed import Array
+from runtime.feed import Array, Declared
 
 
-class Promised(Protocol):
-    """What a program says about a tensor that the caller feeds, and relies on (see `compiler.program.image.Tensor`)."""
+class Promised(Declared, Protocol):
+    """What a program also relies on, see `compiler.program.image.Tensor`."""
 
-    @property
-    def name(self) -> str: ...
-    @property
-    def dtype(self) -> DType: ...
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-    @property
-    def role(self) -> Role: ...
     @property
     def live(self) -> TileMask | None: ...
     @property

@@ -1,5 +1,6 @@
 """What the three thread emitters of a core share: its cbs, its blocks, and where its tiles lie."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -31,7 +32,7 @@ def result_cb(nest: Nest) -> int:
     return nest.buffered_operands
 
 
-class Frame:
+class Frame(ABC):
     """One core's view of its stage, whatever its shape.
 
     Operand cbs are numbered from 0, `out_cb` and `partial_cb` follow. `block` holds the tile rows, the tile columns and
@@ -65,9 +66,9 @@ class Frame:
         self.partials = partials
         self.keeps = keeps_result(machine, workload, self.stage)
 
+    @abstractmethod
     def extents(self, number: int) -> tuple[int, ...]:
         """Tiles per axis of one block of operand `number`, whose pages lie row-major over them in the cb."""
-        raise NotImplementedError
 
     def local_strides(self, number: int) -> tuple[int, ...]:
         """Page step per axis inside the block of operand `number`; 0 where the operand does not depend on the axis."""

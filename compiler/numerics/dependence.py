@@ -15,9 +15,7 @@ Known: TypeAlias = NDArray[np.generic] | None
 
 def needed(expr: Expr, zeros: frozenset[int]) -> frozenset[int]:
     """Return the operands that `expr` may depend on where the operands `zeros` are +0 or -0 throughout."""
-    known: list[Known] = []
-    for index in range(len(expr.nodes)):
-        known.append(_step(expr, index, known, zeros))
+    known = _steps(expr, zeros)
     wanted, found = [len(expr.nodes) - 1], set()
     while wanted:
         index = wanted.pop()
@@ -37,11 +35,16 @@ def needed(expr: Expr, zeros: frozenset[int]) -> frozenset[int]:
 @lru_cache(maxsize=4096)
 def vanishes(expr: Expr, operand: int) -> bool:
     """Whether `expr` is +0 where operand `operand` is +0 or -0, whatever the others are."""
+    value = _steps(expr, frozenset({operand}))[-1]
+    return value is not None and bool(((value == 0) & ~np.signbit(value.astype(np.float64))).all())
+
+
+def _steps(expr: Expr, zeros: frozenset[int]) -> list[Known]:
+    """What is known of each step of `expr`."""
     known: list[Known] = []
     for index in range(len(expr.nodes)):
-        known.append(_step(expr, index, known, frozenset({operand})))
-    value = known[-1]
-    return value is not None and bool(((value == 0) & ~np.signbit(value.astype(np.float64))).all())
+        known.append(_step(expr, index, known, zeros))
+    return known
 
 
 def _step(expr: Expr, index: int, known: list[Known], zeros: frozenset[int]) -> Known:

@@ -227,19 +227,14 @@ class _Guarding:
 
 def _ordered(workload: Workload) -> Workload:
     """The nests in an order in which every gate comes before what it guards, otherwise as they were."""
-    order: list[int] = []
-    placed: set[int] = set()
-
-    def place(index: int) -> None:
-        if index not in placed:
-            placed.add(index)
-            inputs = (workload.storages[access.storage].producer for access in workload.nests[index].operands)
-            for producer in sorted(producer for producer in inputs if producer >= 0):
-                place(producer)
-            order.append(index)
-
-    for index in range(len(workload.nests)):
-        place(index)
-    where = {old: new for new, old in enumerate(order)}
+    where: dict[int, int] = {}
+    pending = list(reversed(range(len(workload.nests))))
+    while pending:
+        inputs = (workload.storages[access.storage].producer for access in workload.nests[pending[-1]].operands)
+        missing = [producer for producer in inputs if producer >= 0 and producer not in where]
+        if missing:
+            pending.append(min(missing))
+        else:
+            where.setdefault(pending.pop(), len(where))
     storages = tuple(replace(storage, producer=where.get(storage.producer, -1)) for storage in workload.storages)
-    return replace(workload, storages=storages, nests=tuple(workload.nests[old] for old in order))
+    return replace(workload, storages=storages, nests=tuple(workload.nests[old] for old in where))

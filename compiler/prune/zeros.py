@@ -43,11 +43,11 @@ def expect_zeros(machine: Machine | None, workload: Workload, assume_finite: boo
         if isinstance(nest.body, ContractBody):
             for number in (0, 1):
                 storage, other = (nest.operands[k].storage for k in (number, 1 - number))
-                made_by = _zeros_from(workload, workload.storages[storage])
-                if made_by is not None and storage not in parts:
+                made_by = None if storage in parts else _zeros_from(workload, workload.storages[storage])
+                if made_by is not None:
                     finite.add(other)
-                if made_by is not None and storage not in parts and _pays(machine, workload, storage, made_by):
-                    flagged.add(storage)
+                    if _pays(machine, workload, storage, made_by):
+                        flagged.add(storage)
     return replace(workload, storages=tuple(_marked(workload, flagged, finite, assume_finite)))
 
 

@@ -10,7 +10,8 @@ from compiler.target import Coord, Machine, SiteKind
 from compiler.target.load import load_machine, preset_names
 from runtime.cli.exit_codes import ExitCode
 from runtime.cli.parser import DEFAULT_MACHINE
-from runtime.cli.terminal import Table, Terminal, amount
+from runtime.cli.terminal import Table, Terminal
+from runtime.units import amount
 
 NOT_CONSTANTS = ("name", "description", "floor_plan", "facts")
 

@@ -8,11 +8,12 @@ from typing import Any
 from compiler.ir import TensorGraph
 from compiler.prune import Mode, PruneOptions
 from emulator.profile import Profile
-from runtime.cli.terminal import Table, amount, number
+from runtime.cli.terminal import Table, number
 from runtime.errors import bad_input
 from runtime.feed import read_weights
 from runtime.known import accepted_weights, with_finite_weights, zero_tiles
 from runtime.pruning import LeftOut, Planned, Work, left_out
+from runtime.units import amount
 
 
 def prune_mode(arguments: Namespace) -> Mode:

@@ -8,10 +8,11 @@ import numpy as np
 
 from compiler.numerics.layout import page_bytes
 from compiler.program.image import Code, CoreProgram, Image, Role
-from runtime.cli.terminal import Table, amount, number
+from runtime.cli.terminal import Table, number
 from runtime.feed import Array
 from runtime.reference import Comparison
 from runtime.report import RunReport
+from runtime.units import amount
 
 SHOWN = 10
 """Rows of the longer tables."""

@@ -151,12 +151,3 @@ def _diagnostic_json(diagnostic: Diagnostic) -> dict[str, Any]:
 def number(value: int) -> str:
     """Write a count with thin grouping: 1 234 567."""
     return f"{value:,}".replace(",", " ")
-
-
-def amount(size: float) -> str:
-    """Write a number of bytes in binary units."""
-    for unit in ("B", "KiB", "MiB"):
-        if size < 1024:
-            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} GiB"

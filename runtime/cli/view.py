@@ -11,13 +11,14 @@ from compiler.program.serialize import dump, read_file
 from runtime.cli.exit_codes import ExitCode
 from runtime.cli.program import IMAGE_SUFFIX, compile_source, refuse_source_options, refuse_weights, show_warnings
 from runtime.cli.progress import Progress
-from runtime.cli.terminal import Terminal, amount
+from runtime.cli.terminal import Terminal
 from runtime.errors import bad_input
 from runtime.files import replacing
 from runtime.runfile import read_run
 from runtime.trace.congestion import write_congestion
 from runtime.trace.perfetto import write_perfetto
 from runtime.trace.tables import tables
+from runtime.units import amount
 from runtime.view.compare import compare, comparison_page
 from runtime.view.document import document
 from runtime.view.figures import longest_epoch

@@ -21,12 +21,3 @@ def longest_epoch(model: ViewModel) -> int:
     else:
         lengths = [int(traffic.link_flits.sum()) for traffic in model.traffic]
     return max(range(len(lengths)), key=lambda epoch: (lengths[epoch], -epoch), default=0)
-
-
-def amount(size: float) -> str:
-    """A number of bytes in binary units."""
-    for unit in ("B", "KiB", "MiB"):
-        if size < 1024:
-            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} GiB"

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 
 from compiler.target import Coord, SiteKind
 from emulator.profile import REASONS
+from runtime.units import amount
 from runtime.view.colors import stage_color
-from runtime.view.figures import amount, link_shares
+from runtime.view.figures import link_shares
 from runtime.view.model import ViewModel
 
 LEVELS = " .:-=+*#%@"

@@ -1,7 +1,7 @@
 """Memory: L1 of every core, buffer by buffer."""
 
+from runtime.units import amount
 from runtime.view.colors import stage_color
-from runtime.view.figures import amount
 from runtime.view.model import ViewModel
 from runtime.view.pictures.canvas import Canvas
 

@@ -8,7 +8,8 @@ import pytest
 
 from runtime.cli import progress
 from runtime.cli.progress import Progress
-from runtime.cli.terminal import Table, Terminal, amount, number
+from runtime.cli.terminal import Table, Terminal, number
+from runtime.units import amount
 
 TABLE = Table("Things", ("name", "count"), (("a", "1"), ("long name", "12 345")), numeric=(1,))
 
